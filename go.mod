@@ -1,0 +1,3 @@
+module github.com/kubetape/kubetape
+
+go 1.26
