@@ -15,9 +15,9 @@ type recorder struct {
 	skipped, failed bool
 }
 
-func (r *recorder) Helper()              {}
-func (r *recorder) Name() string         { return "TestOfSomething" }
-func (r *recorder) Skip(...any)          { r.skipped = true; runtime.Goexit() }
+func (r *recorder) Helper()               {}
+func (r *recorder) Name() string          { return "TestOfSomething" }
+func (r *recorder) Skip(...any)           { r.skipped = true; runtime.Goexit() }
 func (r *recorder) Fatalf(string, ...any) { r.failed = true; runtime.Goexit() }
 
 // ended runs f as a test and returns how it ended.
