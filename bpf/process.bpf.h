@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Processes: where a session begins, who belongs to it, how it ends.
+ *
+ * The map tasks follows every process of a container and of a session by fork
+ * and exit. A process that runs a program inside a container's namespaces and is
+ * not in the map did not grow there: it was put there. No list of program names
+ * is needed, and a process cannot leave its session by a double fork, setsid or
+ * a new name.
+ */
+#ifndef KT_PROCESS_H
+#define KT_PROCESS_H
+
+#define NO_LOGIN 0xffffffff
+
+static __always_inline u32 mntns_of(struct task_struct *t)
+{
+	return BPF_CORE_READ(t, nsproxy, mnt_ns, ns.inum);
+}
+
+static __always_inline u32 pidns_of(struct task_struct *t, u32 *nr)
+{
+	struct pid *p = BPF_CORE_READ(t, thread_pid);
+	u32 level = BPF_CORE_READ(p, level);
+	struct upid u = {};
+	struct pid_namespace *ns;
+
+	if (level > 32)
+		return 0;
+	/* numbers[level] is the pid's own namespace */
+	bpf_probe_read_kernel(&u.nr, sizeof(u.nr),
+			      (void *)__builtin_preserve_access_index(&p->numbers) +
+				      level * bpf_core_type_size(struct upid) +
+				      bpf_core_field_offset(struct upid, nr));
+	bpf_probe_read_kernel(&u.ns, sizeof(u.ns),
+			      (void *)__builtin_preserve_access_index(&p->numbers) +
+				      level * bpf_core_type_size(struct upid) +
+				      bpf_core_field_offset(struct upid, ns));
+	*nr = u.nr;
+	ns = u.ns;
+	return BPF_CORE_READ(ns, ns.inum);
+}
+
+static __always_inline bool same16(const char *a, const volatile char *b)
+{
+	/* b is a prefix of a; an empty b matches nothing */
+	if (!b[0])
+		return false;
+#pragma unroll
+	for (int i = 0; i < 16; i++) {
+		if (!b[i])
+			return true;
+		if (a[i] != b[i])
+			return false;
+	}
+	return true;
+}
+
+static __always_inline bool is_login(const char *comm)
+{
+	for (int i = 0; i < 4; i++)
+		if (same16(comm, cfg.logins[i]))
+			return true;
+	return false;
+}
+
+static __always_inline bool is_starter(const char *comm)
+{
+	for (int i = 0; i < 8; i++)
+		if (same16(comm, cfg.starters[i]))
+			return true;
+	return false;
+}
+
+static __always_inline void hint(void)
+{
+	struct ev_header h = {.ts = bpf_ktime_get_ns(), .type = EV_HINT, .size = sizeof(h)};
+
+	emit(0, &h, sizeof(h));
+}
+
+/* Bytes that lie in a pipe now. The pipe's lock is not held: a guess when busy. */
+static __always_inline u64 pending(struct file *f)
+{
+	struct pipe_inode_info *p = BPF_CORE_READ(f, private_data);
+	u32 head = BPF_CORE_READ(p, head), tail = BPF_CORE_READ(p, tail);
+	u32 size = BPF_CORE_READ(p, ring_size);
+	struct pipe_buffer *bufs = BPF_CORE_READ(p, bufs);
+	u64 sum = 0;
+
+	for (int i = 0; i < 64; i++) {
+		u32 len = 0;
+
+		if (tail == head)
+			break;
+		bpf_probe_read_kernel(&len, sizeof(len),
+				      (void *)bufs +
+					      (tail & (size - 1)) * bpf_core_type_size(struct pipe_buffer) +
+					      bpf_core_field_offset(struct pipe_buffer, len));
+		sum += len;
+		tail++;
+	}
+	return sum;
+}
+
+/*
+ * Makes sid one of the sessions of an object. Sessions that do not enclose this
+ * one are put out: a tty_struct or a terminal that is used again belongs to the
+ * newcomer.
+ */
+static __always_inline void join(struct object *o, u64 sid, u64 outer, u64 outer2, s32 on_read,
+				 s32 on_write)
+{
+	struct object_info *old = bpf_map_lookup_elem(&objects, &o->key);
+	struct object_info info = {};
+	struct counters *c = counters();
+	int n = 1;
+
+	info.to[0].sid = sid;
+	info.to[0].on_read = on_read;
+	info.to[0].on_write = on_write;
+	if (o->slave)
+		info.lflag = info.prev_lflag = lflag_of(o->slave);
+	if (old) {
+		info.changed = old->changed;
+		info.prev_lflag = old->prev_lflag;
+		for (int i = 0; i < KT_SHARE; i++) {
+			u64 s = old->to[i].sid;
+
+			if (s && s == sid) { /* second descriptor of the same object */
+				if (i == 0)
+					return;
+				continue;
+			}
+			if (!s || n >= KT_SHARE)
+				continue;
+			if (o->slave ? (s == outer || s == outer2) : true) {
+				if (n == 1)
+					info.to[1] = old->to[i];
+				else
+					info.to[2] = old->to[i];
+				n++;
+			}
+		}
+	}
+	if (bpf_map_update_elem(&objects, &o->key, &info, BPF_ANY) && c)
+		__sync_fetch_and_add(&c->streams_full, 1);
+}
+
+/* Registers the streams behind fds 0 to 2 of a session's first process. */
+static __always_inline void join_fds(struct task_struct *t, struct ev_exec *ev, u64 sid,
+				     struct session *s, u64 *before)
+{
+	u64 outer2 = 0;
+	struct session *up = s->outer ? bpf_map_lookup_elem(&sessions, &s->outer) : 0;
+	u64 first_pipe = 0;
+
+	if (up)
+		outer2 = up->outer;
+	for (u32 fd = 0; fd < KT_STREAMS; fd++) {
+		struct object o = {};
+		struct file *f = file_of(t, fd);
+
+		ev->fds[fd] = FD_NONE;
+		if (!f)
+			continue;
+		name_file(&o, f);
+		ev->fds[fd] = o.kind;
+		if (o.kind == FD_TTY && !o.master) {
+			struct tty_struct *slave = o.slave;
+
+			ev->rows = BPF_CORE_READ(slave, winsize.ws_row);
+			ev->cols = BPF_CORE_READ(slave, winsize.ws_col);
+			ev->lflag = lflag_of(slave);
+			ev->tty_index = BPF_CORE_READ(slave, index);
+			join(&o, sid, s->outer, outer2, 1, 0);
+		} else if (o.kind == FD_PIPE) {
+			if (fd == 0)
+				*before = pending(f);
+			if (fd == 2 && o.key.obj == first_pipe)
+				continue; /* 2>&1 */
+			if (fd == 1)
+				first_pipe = o.key.obj;
+			join(&o, sid, s->outer, outer2, fd == 0 ? -1 : fd, fd == 0 ? 0 : -1);
+		} else if (o.kind == FD_SOCKET) {
+			if (fd != 0 && o.key.obj == first_pipe)
+				continue;
+			first_pipe = o.key.obj;
+			if (name_peer(&o, f))
+				join(&o, sid, s->outer, outer2, fd == 2 ? 2 : 1, fd == 2 ? -1 : 0);
+		}
+	}
+}
+
+static __always_inline u32 append_name(u8 *dst, u32 at, struct kernfs_node *kn)
+{
+	const char *name = BPF_CORE_READ(kn, name);
+	long n;
+
+	if (at > KT_CGROUP - 130)
+		return at;
+	n = bpf_probe_read_kernel_str(dst + (at & (KT_CGROUP - 1)), 128, name);
+	if (n <= 1 || n > 128)
+		return at;
+	at += n - 1;
+	dst[at & (KT_CGROUP - 1)] = '/';
+	return at + 1;
+}
+
+static __always_inline struct kernfs_node *parent_of(struct kernfs_node *kn)
+{
+	struct kernfs_node___v615 *n = (void *)kn;
+
+	if (bpf_core_field_exists(n->__parent))
+		return BPF_CORE_READ(n, __parent);
+	return BPF_CORE_READ(kn, parent);
+}
+
+static __always_inline struct cgroup *cgroup_at(struct css_set *set, u32 id)
+{
+	struct cgroup_subsys_state *css = 0;
+
+	if (id > 15)
+		return 0;
+	bpf_probe_read_kernel(&css, sizeof(css),
+			      (void *)__builtin_preserve_access_index(&set->subsys) + id * 8);
+	return css ? BPF_CORE_READ(css, cgroup) : 0;
+}
+
+/*
+ * The cgroup's path, last name first ("<id>/pod…/kubepods/"): the unified
+ * hierarchy's, or where the task is at its root that of a v1 controller which
+ * every runtime uses.
+ */
+static __always_inline u32 cgroup_path(struct task_struct *t, u8 *dst)
+{
+	struct css_set *set = BPF_CORE_READ(t, cgroups);
+	struct cgroup *cg = BPF_CORE_READ(set, dfl_cgrp);
+	struct kernfs_node *kn = cg ? BPF_CORE_READ(cg, kn) : 0;
+	u32 at = 0;
+
+	if (!kn || !parent_of(kn)) {
+		if (bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
+			cg = cgroup_at(set, bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id));
+		kn = cg ? BPF_CORE_READ(cg, kn) : 0;
+		if ((!kn || !parent_of(kn)) &&
+		    bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id)) {
+			cg = cgroup_at(set, bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id));
+			kn = cg ? BPF_CORE_READ(cg, kn) : 0;
+		}
+	}
+	for (int i = 0; i < 8; i++) {
+		if (!kn || !parent_of(kn))
+			break;
+		at = append_name(dst, at, kn);
+		kn = parent_of(kn);
+	}
+	return at;
+}
+
+/* argv behind what dst holds already. */
+static __always_inline void read_args(struct task_struct *t, struct scratch_exec *x, u32 at)
+{
+	u64 start = BPF_CORE_READ(t, mm, arg_start), end = BPF_CORE_READ(t, mm, arg_end);
+	u64 n = end - start;
+
+	x->ev.argv_all = n;
+	x->ev.argv_len = 0;
+	if (end <= start)
+		return;
+	if (n > KT_ARGS)
+		n = KT_ARGS;
+	if (at > KT_CGROUP)
+		at = 0;
+	if (!bpf_probe_read_user(x->bytes + at, n, (void *)start))
+		x->ev.argv_len = n;
+}
+
+static __always_inline void fill(struct task_struct *t, struct scratch_exec *x, u32 mntns,
+				 u32 pidns, u32 nspid)
+{
+	struct task_struct *p = BPF_CORE_READ(t, real_parent);
+
+	__builtin_memset(&x->ev, 0, sizeof(x->ev));
+	x->ev.h.ts = bpf_ktime_get_ns();
+	x->ev.pid = BPF_CORE_READ(t, tgid);
+	x->ev.ppid = BPF_CORE_READ(p, tgid);
+	x->ev.uid = BPF_CORE_READ(t, cred, uid.val);
+	x->ev.loginuid = bpf_core_field_exists(t->loginuid) ? BPF_CORE_READ(t, loginuid.val) : NO_LOGIN;
+	x->ev.mntns = mntns;
+	x->ev.pidns = pidns;
+	x->ev.nspid = nspid;
+	x->ev.host = mntns == cfg.mntns && pidns == cfg.pidns;
+	bpf_probe_read_kernel(x->ev.comm, sizeof(x->ev.comm), &t->comm);
+	bpf_probe_read_kernel(x->ev.parent, sizeof(x->ev.parent), &p->comm);
+}
+
+static __always_inline struct scratch_exec *exec_buf(void)
+{
+	u32 zero = 0;
+	return bpf_map_lookup_elem(&exec_scratch, &zero);
+}
+
+/* A process of a session runs a program: told to it and to what encloses it. */
+static __always_inline void tell_exec(struct scratch_exec *x, u64 sid)
+{
+	for (int i = 0; i < KT_SHARE; i++) {
+		struct session *s = sid ? bpf_map_lookup_elem(&sessions, &sid) : 0;
+		u32 n = x->ev.argv_len;
+
+		if (!s)
+			return;
+		if (n > KT_ARGS)
+			n = KT_ARGS;
+		x->ev.h.sid = sid;
+		x->ev.h.type = EV_EXEC;
+		x->ev.h.size = sizeof(x->ev) + n;
+		x->ev.seq = s->seq;
+		__sync_fetch_and_add(&s->seq, 1);
+		emit(sid, x, sizeof(x->ev) + n);
+		sid = s->outer;
+	}
+}
+
+static __always_inline void tell_before(u64 sid, u64 n)
+{
+	struct scratch_data *d = data_buf();
+
+	if (!d || !n)
+		return;
+	for (int i = 0; i < KT_SHARE; i++) {
+		d->to[i].sid = 0;
+		d->stream[i] = 0;
+	}
+	d->to[0].sid = sid;
+	d->ev.why = UNSEEN_BEFORE;
+	d->ev.lflag = d->ev.prev_lflag = d->ev.holder = d->ev.fd = 0;
+	d->ev.changed = 0;
+	send_data(d, EV_UNSEEN, n, 0);
+}
+
+static __always_inline u64 open_session(struct task_struct *t, struct scratch_exec *x, u32 kind,
+					u64 outer)
+{
+	struct counters *c = counters();
+	struct session s = {}, *kept;
+	u64 sid, before = 0;
+	u32 n, at;
+
+	if (!c)
+		return 0;
+	/*
+	 * Unique until the next boot: two processors may read one time, one
+	 * processor may not. (An atomic add that returns a value needs 5.12.)
+	 */
+	sid = bpf_ktime_get_ns() << 8 | (bpf_get_smp_processor_id() & 0xff);
+	s.outer = outer;
+	s.started = x->ev.h.ts;
+	s.first = x->ev.pid;
+	s.kind = kind;
+	s.live = 1;
+	s.mntns = x->ev.mntns;
+	if (bpf_map_update_elem(&sessions, &sid, &s, BPF_ANY)) {
+		__sync_fetch_and_add(&c->sessions_full, 1);
+		return 0;
+	}
+	kept = bpf_map_lookup_elem(&sessions, &sid);
+	if (!kept)
+		return 0;
+	join_fds(t, &x->ev, sid, kept, &before);
+	if (kind == ENTER_FIRST && x->ev.fds[0] != FD_TTY && x->ev.fds[0] != FD_PIPE &&
+	    x->ev.fds[0] != FD_SOCKET) {
+		/* A service: nothing to attach to. User space still learns of the container. */
+		bpf_map_delete_elem(&sessions, &sid);
+		sid = 0;
+	}
+	at = cgroup_path(t, x->bytes);
+	if (at > KT_CGROUP)
+		at = KT_CGROUP;
+	x->ev.cgroup_len = at;
+	read_args(t, x, at);
+	x->ev.kind = kind;
+	x->ev.outer = outer;
+	x->ev.h.sid = sid;
+	x->ev.h.type = EV_ENTER;
+	n = at + x->ev.argv_len;
+	if (n > KT_CGROUP + KT_ARGS)
+		n = KT_CGROUP + KT_ARGS;
+	x->ev.h.size = sizeof(x->ev) + n;
+	emit(0, x, sizeof(x->ev) + n);
+	if (sid)
+		tell_before(sid, before);
+	return sid;
+}
+
+static __always_inline void follow(u32 tgid, u64 sid, u32 mntns, u32 pidns, u32 flags)
+{
+	struct task_info t = {.sid = sid, .mntns = mntns, .pidns = pidns, .flags = flags};
+	struct counters *c = counters();
+
+	if (bpf_map_update_elem(&tasks, &tgid, &t, BPF_ANY) && c)
+		__sync_fetch_and_add(&c->tasks_full, 1);
+}
+
+static __always_inline bool known_container(u32 mntns, u32 pidns)
+{
+	if (mntns != cfg.mntns)
+		return bpf_map_lookup_elem(&containers, &mntns) != 0;
+	return pidns != cfg.pidns && bpf_map_lookup_elem(&containers, &pidns) != 0;
+}
+
+static __always_inline void new_container(u32 tgid, u32 mntns, u32 pidns)
+{
+	struct container_info c = {.first = tgid, .other = pidns};
+
+	if (mntns != cfg.mntns)
+		bpf_map_update_elem(&containers, &mntns, &c, BPF_ANY);
+	c.other = mntns;
+	if (pidns != cfg.pidns)
+		bpf_map_update_elem(&containers, &pidns, &c, BPF_NOEXIST);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *bprm)
+{
+	u32 tgid = t->tgid, nspid = 0, mntns, pidns, kind = 0;
+	struct task_info *info = bpf_map_lookup_elem(&tasks, &tgid);
+	struct scratch_exec *x = exec_buf();
+	u64 sid = 0, outer = 0;
+	bool host;
+
+	if (!x)
+		return 0;
+	mntns = mntns_of(t);
+	pidns = pidns_of(t, &nspid);
+	host = mntns == cfg.mntns && pidns == cfg.pidns;
+	if (is_starter(t->comm))
+		hint();
+
+	if (info) {
+		bool moved = mntns != info->mntns || pidns != info->pidns;
+
+		sid = outer = info->sid;
+		if (sid && !bpf_map_lookup_elem(&sessions, &sid))
+			sid = outer = info->sid = 0;
+		if (moved && !host)
+			kind = known_container(mntns, pidns) ? ENTER_EXEC : ENTER_FIRST;
+		if (!kind && !sid)
+			return 0;
+	} else if (!host) {
+		kind = known_container(mntns, pidns) ? ENTER_EXEC : ENTER_FIRST;
+	} else {
+		struct tty_struct *tty = BPF_CORE_READ(t, signal, tty);
+
+		if (!BPF_CORE_READ(t, signal, leader))
+			return 0;
+		if (tty) {
+			struct tty_driver *d = BPF_CORE_READ(tty, driver);
+
+			if (driver_type(d) != TTY_TYPE_PTY)
+				return 0;
+			kind = ENTER_LOGIN;
+		} else {
+			char parent[16] = {};
+			struct task_struct *p = BPF_CORE_READ(t, real_parent);
+
+			bpf_probe_read_kernel(parent, sizeof(parent), &p->comm);
+			if (!is_login(parent) || is_login(t->comm))
+				return 0;
+			kind = ENTER_COMMAND;
+		}
+	}
+
+	fill(t, x, mntns, pidns, nspid);
+	if (sid) { /* told to the session that it is part of, before one that begins here */
+		read_args(t, x, 0);
+		tell_exec(x, sid);
+		info->flags |= TASK_EXECED;
+	}
+	if (!kind)
+		return 0;
+	if (kind == ENTER_FIRST)
+		new_container(tgid, mntns, pidns);
+	sid = open_session(t, x, kind, outer);
+	if (sid && outer) {
+		struct session *o = bpf_map_lookup_elem(&sessions, &outer);
+
+		if (o)
+			__sync_fetch_and_add(&o->live, -1);
+	}
+	if (!sid)
+		sid = outer;
+	if (sid || !host)
+		follow(tgid, sid, mntns, pidns,
+		       TASK_EXECED | (kind == ENTER_FIRST ? TASK_FIRST : 0));
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	u32 ptgid = parent->tgid, tgid = child->tgid;
+	struct task_info *info;
+
+	if (child->pid != tgid) /* a thread */
+		return 0;
+	if (bpf_map_lookup_elem(&holders, &ptgid))
+		hint();
+	info = bpf_map_lookup_elem(&tasks, &ptgid);
+	if (!info)
+		return 0;
+	if (info->sid) {
+		u64 sid = info->sid;
+		struct session *s = bpf_map_lookup_elem(&sessions, &sid);
+
+		if (s)
+			__sync_fetch_and_add(&s->live, 1);
+		else if (info->mntns == cfg.mntns && info->pidns == cfg.pidns)
+			return 0; /* what a login left behind is nobody's any more */
+	}
+	follow(tgid, info->sid, info->mntns, info->pidns, 0);
+	return 0;
+}
+
+static __always_inline void forget_container(u32 key, u32 tgid)
+{
+	struct container_info *c = bpf_map_lookup_elem(&containers, &key);
+
+	if (c && c->first == tgid)
+		bpf_map_delete_elem(&containers, &key);
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *t)
+{
+	u32 tgid = t->tgid;
+	struct task_info *info;
+	struct ev_exit ev = {};
+	struct session *s;
+	u64 sid;
+	u32 flags;
+
+	if (BPF_CORE_READ(t, signal, live.counter) != 0) /* threads are left */
+		return 0;
+	bpf_map_delete_elem(&holders, &tgid);
+	info = bpf_map_lookup_elem(&tasks, &tgid);
+	if (!info)
+		return 0;
+	sid = info->sid;
+	flags = info->flags;
+	if (flags & TASK_FIRST) {
+		forget_container(info->mntns, tgid);
+		forget_container(info->pidns, tgid);
+	}
+	bpf_map_delete_elem(&tasks, &tgid);
+	if (!sid)
+		return 0;
+	ev.h.ts = bpf_ktime_get_ns();
+	ev.h.type = EV_EXIT;
+	ev.h.size = sizeof(ev);
+	ev.pid = tgid;
+	ev.code = BPF_CORE_READ(t, signal, group_exit_code);
+	if (!ev.code)
+		ev.code = t->exit_code;
+	for (int i = 0; i < KT_SHARE; i++) {
+		s = sid ? bpf_map_lookup_elem(&sessions, &sid) : 0;
+		if (!s)
+			return 0;
+		ev.first = s->first == tgid;
+		if (i == 0)
+			__sync_fetch_and_add(&s->live, -1);
+		if (ev.first) {
+			s->code = ev.code;
+			s->exited = 1;
+		}
+		if (ev.first || (flags & TASK_EXECED)) {
+			ev.h.sid = sid;
+			ev.seq = s->seq;
+			__sync_fetch_and_add(&s->seq, 1);
+			/* The first process's end is worth more than a share of the ring. */
+			emit(ev.first ? 0 : sid, &ev, sizeof(ev));
+		}
+		sid = s->outer;
+	}
+	return 0;
+}
+#endif

@@ -1,0 +1,206 @@
+package probe
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+const bpffsMagic = 0xcafe4a11 // BPF_FS_MAGIC, include/uapi/linux/magic.h
+
+// pins is a directory on a bpffs:
+//
+//	<dir>/<digest of the object>/map_<name>, prog_<name>, link_<name>
+//
+// The digest keeps a recorder from taking over maps of another layout. A set is
+// whole when "prog_" is there: it is pinned last.
+type pins struct {
+	dir     string
+	set     string
+	mounted string // mount point of a bpffs that we mounted, or ""
+	log     *slog.Logger
+}
+
+func openPins(dir string, log *slog.Logger) (*pins, error) {
+	p := &pins{dir: filepath.Clean(dir), log: log}
+	sum := sha256.Sum256(_RecorderBytes)
+	p.set = filepath.Join(p.dir, hex.EncodeToString(sum[:6]))
+	if err := p.mount(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(p.set, 0o700); err != nil {
+		return nil, fmt.Errorf("make pin directory: %w", err)
+	}
+	return p, nil
+}
+
+// mount makes sure that the directory lies on a bpffs. The usual place is
+// /sys/fs/bpf; for any other directory the bpffs is mounted on the directory
+// itself.
+func (p *pins) mount() error {
+	const usual = "/sys/fs/bpf"
+	at := p.dir
+	if rel, err := filepath.Rel(usual, p.dir); err == nil && filepath.IsLocal(rel) {
+		at = usual
+	}
+	if onBPFFS(p.dir) || onBPFFS(filepath.Dir(p.dir)) || onBPFFS(at) {
+		return nil
+	}
+	if at != usual {
+		if err := os.MkdirAll(at, 0o700); err != nil {
+			return fmt.Errorf("make pin directory: %w", err)
+		}
+	}
+	if err := unix.Mount("bpf", at, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
+		return fmt.Errorf("mount bpffs on %s: %w", at, err)
+	}
+	p.log.Info("mounted bpffs", "path", at)
+	p.mounted = at
+	return nil
+}
+
+// unmount takes back a mount of ours. A bpffs that an earlier process of ours
+// mounted on the pin directory itself is taken away too.
+func (p *pins) unmount() error {
+	at := p.mounted
+	if at == "" && isMountPoint(p.dir) && onBPFFS(p.dir) {
+		at = p.dir
+	}
+	if at == "" {
+		return nil
+	}
+	if err := unix.Unmount(at, 0); err != nil && !errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("unmount bpffs from %s: %w", at, err)
+	}
+	return nil
+}
+
+func isMountPoint(dir string) bool {
+	var a, b unix.Stat_t
+	return unix.Stat(dir, &a) == nil && unix.Stat(filepath.Dir(dir), &b) == nil && a.Dev != b.Dev
+}
+
+func onBPFFS(dir string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(dir, &st) == nil && uint32(st.Type) == bpffsMagic
+}
+
+func (p *pins) link(name string) string { return filepath.Join(p.set, "link_"+name) }
+func (p *pins) mapp(name string) string { return filepath.Join(p.set, "map_"+name) }
+func (p *pins) prog(name string) string { return filepath.Join(p.set, "prog_"+name) }
+
+// named lists every map that a later recorder needs, by name.
+func named(m *recorderMaps) map[string]**ebpf.Map {
+	return map[string]**ebpf.Map{
+		recorderMapContainers: &m.Containers,
+		recorderMapCounts:     &m.Counts,
+		recorderMapEvents:     &m.Events,
+		recorderMapHolders:    &m.Holders,
+		recorderMapObjects:    &m.Objects,
+		recorderMapSessions:   &m.Sessions,
+		recorderMapSlots:      &m.Slots,
+		recorderMapTasks:      &m.Tasks,
+	}
+}
+
+func (p *pins) save(m *recorderMaps, capture *ebpf.Program) error {
+	for name, mp := range named(m) {
+		if err := (*mp).Pin(p.mapp(name)); err != nil {
+			return fmt.Errorf("pin map %s: %w", name, err)
+		}
+	}
+	if err := capture.Pin(p.prog(recorderProgOnSysExit)); err != nil {
+		return fmt.Errorf("pin program: %w", err)
+	}
+	return nil
+}
+
+// takeOver opens a whole pinned set. It returns false without an error when
+// there is none.
+func (pr *Probe) takeOver() (bool, error) {
+	p := pr.pins
+	capture, err := ebpf.LoadPinnedProgram(p.prog(recorderProgOnSysExit), nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("open pinned program: %w", err)
+	}
+	pr.capture = capture
+	for name, mp := range named(&pr.maps) {
+		if *mp, err = ebpf.LoadPinnedMap(p.mapp(name), nil); err != nil {
+			return false, fmt.Errorf("open pinned map %s: %w", name, err)
+		}
+	}
+	if got := int(pr.maps.Events.MaxEntries()); got != pr.cfg.RingBytes {
+		pr.log.Warn("the ring keeps its size until the capture is unloaded", "bytes", got, "wanted", pr.cfg.RingBytes)
+	}
+	for _, name := range attachOrder {
+		l, err := link.LoadPinnedLink(p.link(name), nil)
+		if err != nil {
+			return false, fmt.Errorf("open pinned link %s: %w", name, err)
+		}
+		pr.links = append(pr.links, l)
+	}
+	l, err := link.LoadPinnedLink(p.link(recorderProgOnSysExit), nil)
+	if err == nil {
+		pr.armed = l
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("open pinned link: %w", err)
+	}
+	return true, nil
+}
+
+// removeAll takes every set out, also those of other versions. Removing a link's
+// last pin detaches it.
+func (p *pins) removeAll() error {
+	var errs []error
+	err := filepath.WalkDir(p.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, fmt.Errorf("list pins: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// Unload removes a capture that is pinned in dir, of whatever version, without
+// loading one. It reports whether there was any.
+func Unload(dir string, log *slog.Logger) (bool, error) {
+	p := &pins{dir: filepath.Clean(dir), log: log}
+	if !onBPFFS(p.dir) {
+		return false, nil
+	}
+	found, err := filepath.Glob(filepath.Join(p.dir, "*", "link_*"))
+	if err != nil {
+		return false, err
+	}
+	if err := p.removeAll(); err != nil {
+		return len(found) > 0, err
+	}
+	sets, err := filepath.Glob(filepath.Join(p.dir, "*"))
+	if err != nil {
+		return len(found) > 0, err
+	}
+	for _, s := range sets {
+		if err := os.Remove(s); err != nil {
+			return len(found) > 0, fmt.Errorf("remove pin directory: %w", err)
+		}
+	}
+	return len(found) > 0, p.unmount()
+}
