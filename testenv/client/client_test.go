@@ -55,7 +55,7 @@ func TestPipe(t *testing.T) {
 
 func TestTerminal(t *testing.T) {
 	ctx := deadline(t)
-	term, err := Open(ctx, exec.Command("sh", "-c", `stty size; read x; printf 'a\nb\0\377'; stty size`), 100, 30)
+	term, err := Open(ctx, exec.Command("sh", "-c", `stty size; read x; printf 'a\nb\0\377'; stty size`), Window{Cols: 100, Rows: 30, Raw: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestTerminal(t *testing.T) {
 
 func TestExpectFailsWhenTheOutputEnds(t *testing.T) {
 	ctx := deadline(t)
-	term, err := Open(ctx, exec.Command("echo", "no"), 80, 24)
+	term, err := Open(ctx, exec.Command("echo", "no"), Window{Cols: 80, Rows: 24, Raw: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,9 +19,6 @@ const screenKept = 1 << 20
 // Terminal is a program that runs on a real terminal which this process holds
 // the other end of. Type and Resize may be called from any goroutine; Expect
 // and Wait from one.
-//
-// The terminal is in raw mode from the start and so passes every byte as it
-// is: what the client program shows is what arrives here.
 type Terminal struct {
 	cmd            *exec.Cmd
 	master         *os.File
@@ -35,17 +32,31 @@ type Terminal struct {
 	closed bool
 }
 
-// Open starts cmd as leader of its own session on a new terminal of the given
-// size. A Stderr that cmd has already keeps a client program's own messages out
-// of the session's. When ctx ends the program is killed. Wait must be called.
-func Open(ctx context.Context, cmd *exec.Cmd, cols, rows int) (*Terminal, error) {
+// Window is what a terminal is at its start.
+type Window struct {
+	Cols, Rows int
+	// Raw makes the terminal pass every byte as it is from the start. ctr needs
+	// it: it leaves output processing on and would turn each "\n" of the session
+	// into "\r\n" once more. ssh must not have it: it hands the mode that it finds
+	// on to the other side.
+	Raw bool
+}
+
+// Open starts cmd as leader of its own session on a new terminal. A Stderr that
+// cmd has already keeps a client program's own messages out of the session's.
+// When ctx ends the program is killed. Wait must be called.
+func Open(ctx context.Context, cmd *exec.Cmd, w Window) (*Terminal, error) {
 	master, slave, err := pty.Open()
 	if err != nil {
 		return nil, fmt.Errorf("open terminal: %w", err)
 	}
 	defer slave.Close()
 	t := &Terminal{cmd: cmd, master: master, done: make(chan struct{}), moved: make(chan struct{})}
-	if err := errors.Join(makeRaw(slave), t.Resize(cols, rows)); err != nil {
+	err = t.Resize(w.Cols, w.Rows)
+	if err == nil && w.Raw {
+		err = makeRaw(slave)
+	}
+	if err != nil {
 		master.Close()
 		return nil, err
 	}

@@ -115,7 +115,7 @@ func TestSessions(t *testing.T) {
 	for _, way := range []string{"emit", "writev", "sendfile", "splice", "io_uring", "openpty", "rename containerd-shim emit", "doublefork emit"} {
 		t.Run("a raw terminal shows every byte of "+way, func(t *testing.T) {
 			argv := append([]string{"workload", "raw"}, strings.Fields(way)...)
-			term, err := client.Open(ctx, d.Exec("box", true, append(argv, "300000", "9")...), 80, 24)
+			term, err := client.Open(ctx, d.Exec("box", true, append(argv, "300000", "9")...), client.Window{Cols: 80, Rows: 24, Raw: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,7 +130,7 @@ func TestSessions(t *testing.T) {
 	}
 
 	t.Run("a shell on a terminal sees a resize", func(t *testing.T) {
-		term, err := client.Open(ctx, d.Exec("box", true, "/bin/sh"), 100, 30)
+		term, err := client.Open(ctx, d.Exec("box", true, "/bin/sh"), client.Window{Cols: 100, Rows: 30, Raw: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +173,7 @@ func TestSessions(t *testing.T) {
 
 	t.Run("an attached container has the client's terminal", func(t *testing.T) {
 		c := containerd.Container{ID: "seen", Image: imageName, TTY: true, Argv: []string{"/bin/workload", "raw", "emit", "5000", "3"}}
-		term, err := client.Open(ctx, d.Attached(c), 80, 24)
+		term, err := client.Open(ctx, d.Attached(c), client.Window{Cols: 80, Rows: 24, Raw: true})
 		if err != nil {
 			t.Fatal(err)
 		}
