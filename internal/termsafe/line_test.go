@@ -1,6 +1,7 @@
 package termsafe
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode"
@@ -48,6 +49,25 @@ func FuzzLine(f *testing.F) {
 		}
 		if i := strings.IndexFunc(la, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
 			t.Fatalf("%q shows %q", a, la)
+		}
+	})
+}
+
+func FuzzJSON(f *testing.F) {
+	f.Add("a\u009b\u202e\U000e0041\x7f\x1b é")
+	f.Fuzz(func(t *testing.T, s string) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+		plain, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		safe := JSON(plain)
+		var back string
+		if err := json.Unmarshal(safe, &back); err != nil || back != s {
+			t.Fatalf("%q became %q: %v", s, back, err)
+		}
+		if i := strings.IndexFunc(string(safe), func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+			t.Fatalf("%q shows %q", s, safe)
 		}
 	})
 }
