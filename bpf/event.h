@@ -141,6 +141,7 @@ struct counters {
 
 struct task_info {
 	u64 sid;
+	u64 outer; /* what it belongs to when sid is over or was none */
 	u32 mntns; /* where this line of processes is at home */
 	u32 pidns;
 	u32 flags;

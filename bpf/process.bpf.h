@@ -393,9 +393,24 @@ static __always_inline u64 open_session(struct task_struct *t, struct scratch_ex
 	return sid;
 }
 
-static __always_inline void follow(u32 tgid, u64 sid, u32 mntns, u32 pidns, u32 flags)
+/* The open session of a process, or 0. */
+static __always_inline u64 session_of(struct task_info *info)
 {
-	struct task_info t = {.sid = sid, .mntns = mntns, .pidns = pidns, .flags = flags};
+	u64 sid = info->sid;
+
+	if (sid && !bpf_map_lookup_elem(&sessions, &sid)) {
+		sid = info->outer;
+		if (sid && !bpf_map_lookup_elem(&sessions, &sid))
+			sid = 0;
+		info->sid = sid;
+		info->outer = 0;
+	}
+	return sid;
+}
+
+static __always_inline void follow(u32 tgid, u64 sid, u64 outer, u32 mntns, u32 pidns, u32 flags)
+{
+	struct task_info t = {.sid = sid, .outer = outer, .mntns = mntns, .pidns = pidns, .flags = flags};
 	struct counters *c = counters();
 
 	if (bpf_map_update_elem(&tasks, &tgid, &t, BPF_ANY) && c)
@@ -440,9 +455,7 @@ int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
 	if (info) {
 		bool moved = mntns != info->mntns || pidns != info->pidns;
 
-		sid = outer = info->sid;
-		if (sid && !bpf_map_lookup_elem(&sessions, &sid))
-			sid = outer = info->sid = 0;
+		sid = outer = session_of(info);
 		if (moved && !host)
 			kind = known_container(mntns, pidns) ? ENTER_EXEC : ENTER_FIRST;
 		if (!kind && !sid)
@@ -491,7 +504,7 @@ int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
 	if (!sid)
 		sid = outer;
 	if (sid || !host)
-		follow(tgid, sid, mntns, pidns,
+		follow(tgid, sid, sid == outer ? 0 : outer, mntns, pidns,
 		       TASK_EXECED | (kind == ENTER_FIRST ? TASK_FIRST : 0));
 	return 0;
 }
@@ -510,7 +523,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	if (!info)
 		return 0;
 	if (info->sid) {
-		u64 sid = info->sid;
+		u64 sid = session_of(info);
 		struct session *s = bpf_map_lookup_elem(&sessions, &sid);
 
 		if (s)
@@ -518,7 +531,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		else if (info->mntns == cfg.mntns && info->pidns == cfg.pidns)
 			return 0; /* what a login left behind is nobody's any more */
 	}
-	follow(tgid, info->sid, info->mntns, info->pidns, 0);
+	follow(tgid, info->sid, info->outer, info->mntns, info->pidns, 0);
 	return 0;
 }
 
@@ -546,7 +559,7 @@ int BPF_PROG(on_exit, struct task_struct *t)
 	info = bpf_map_lookup_elem(&tasks, &tgid);
 	if (!info)
 		return 0;
-	sid = info->sid;
+	sid = session_of(info);
 	flags = info->flags;
 	if (flags & TASK_FIRST) {
 		forget_container(info->mntns, tgid);

@@ -168,6 +168,7 @@ type recorderSlot struct {
 type recorderTaskInfo struct {
 	_     structs.HostLayout
 	Sid   uint64
+	Outer uint64
 	Mntns uint32
 	Pidns uint32
 	Flags uint32

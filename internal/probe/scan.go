@@ -107,7 +107,17 @@ func (p *Probe) noteContainer(mount uint32, pid int) error {
 	if err := p.maps.Tasks.Update(uint32(pid), info, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("note first process: %w", err)
 	}
-	return nil
+	return p.NoteParent(pid)
+}
+
+// NoteParent makes the parent of a container's first process a starter (see
+// Starter), unless it is process 1 or gone.
+func (p *Probe) NoteParent(pid int) error {
+	parent, ok := statField(p.cfg.Procfs, pid, 4)
+	if !ok || parent <= 1 {
+		return nil
+	}
+	return p.Starter(int(parent))
 }
 
 // olderThan reports whether process a started before process b.
@@ -117,9 +127,12 @@ func olderThan(procfs string, a, b int) bool {
 	return okA && (!okB || x < y)
 }
 
-// startTime reads field 22 of /proc/<pid>/stat: clock ticks since boot. The name
-// in field 2 may hold anything, also ") ".
-func startTime(procfs string, pid int) (uint64, bool) {
+// startTime returns when a process started, in clock ticks since boot.
+func startTime(procfs string, pid int) (uint64, bool) { return statField(procfs, pid, 22) }
+
+// statField reads a field of /proc/<pid>/stat, counted from 1 as in proc(5),
+// from the fourth on. The name in field 2 may hold anything, also ") ".
+func statField(procfs string, pid, field int) (uint64, bool) {
 	b, err := os.ReadFile(filepath.Join(procfs, strconv.Itoa(pid), "stat"))
 	if err != nil {
 		return 0, false
@@ -130,9 +143,19 @@ func startTime(procfs string, pid int) (uint64, bool) {
 		return 0, false
 	}
 	f := strings.Fields(s[i+1:])
-	if len(f) < 20 {
+	if len(f) < field-2 {
 		return 0, false
 	}
-	v, err := strconv.ParseUint(f[19], 10, 64)
+	v, err := strconv.ParseUint(f[field-3], 10, 64)
 	return v, err == nil
+}
+
+// FirstOf returns the first process of the container that a mount namespace
+// belongs to.
+func (p *Probe) FirstOf(mountNS uint32) (int, bool) {
+	var c recorderContainerInfo
+	if p.maps.Containers.Lookup(mountNS, &c) != nil {
+		return 0, false
+	}
+	return int(c.First), true
 }

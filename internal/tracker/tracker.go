@@ -1,0 +1,253 @@
+package tracker
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/kubetape/kubetape/internal/cgroup"
+	"github.com/kubetape/kubetape/internal/kevent"
+	"github.com/kubetape/kubetape/internal/session"
+)
+
+// Recorder takes what the sessions are made of. Its methods are called by the
+// goroutine that drives the Tracker. Data of an event is good for the call only.
+type Recorder interface {
+	// Begin opens a recording. prog tells more about how it began.
+	Begin(m session.Meta, prog kevent.Program)
+	// Write adds an event other than the end.
+	Write(id session.ID, ev session.Event)
+	// End closes the recording.
+	End(id session.ID, ev session.Event)
+}
+
+// World answers what the Tracker cannot know. Its methods are called rarely and
+// may look into /proc, never into a network.
+type World interface {
+	// Container tells which container a mount namespace belongs to, where pid
+	// is a process in it.
+	Container(mountNS uint32, pid int) (cgroup.Container, bool)
+	// Discover rebuilds how a session began that the kernel holds open and this
+	// Tracker has not seen begin.
+	Discover(sid uint64) (prog kevent.Program, began uint64, ok bool)
+	// Inside returns how many processes are in a session.
+	Inside(sid uint64) (uint64, bool)
+	// Holds reports whether a process still has the other end of a session's
+	// stream behind one of its descriptors.
+	Holds(pid, fd, tty int, terminal bool) bool
+	// SeenSince returns since when streams are seen, and whether they are.
+	SeenSince() (uint64, bool)
+}
+
+// Config says what is recorded.
+type Config struct {
+	Node    string // name of this node
+	Boot    string // boot ID: part of a session's key
+	Flavour string
+	Stdin   session.Policy
+	Kinds   map[session.Kind]bool // which kinds are recorded
+}
+
+// Tracker is the state machine. Not safe for concurrent use.
+type Tracker struct {
+	cfg   Config
+	rec   Recorder
+	world World
+	log   *slog.Logger
+
+	open     map[uint64]*open
+	rejected map[uint64]bool // not ours: to be taken out of the kernel
+	due      []uint64        // to be stopped by the caller
+	wall     func(at uint64) time.Time
+	stats    Stats
+}
+
+// Stats counts what happened; the numbers only grow, except Open.
+type Stats struct {
+	Open     int
+	Begun    map[session.Kind]uint64
+	Ended    map[session.Status]uint64
+	Bytes    [3]uint64 // kept, by stream
+	Masked   uint64
+	Lost     uint64
+	Rejected uint64 // looked like a session and was none
+	Orphans  uint64 // events of no session
+}
+
+// New returns a Tracker without sessions. wall turns kevent.Event.At into the
+// time of day.
+func New(cfg Config, rec Recorder, world World, wall func(uint64) time.Time, log *slog.Logger) *Tracker {
+	return &Tracker{
+		cfg: cfg, rec: rec, world: world, wall: wall, log: log,
+		open: map[uint64]*open{}, rejected: map[uint64]bool{},
+		stats: Stats{Begun: map[session.Kind]uint64{}, Ended: map[session.Status]uint64{}},
+	}
+}
+
+// Stats returns a copy of the counters.
+func (t *Tracker) Stats() Stats {
+	s := t.stats
+	s.Open = len(t.open)
+	s.Begun, s.Ended = map[session.Kind]uint64{}, map[session.Status]uint64{}
+	for k, v := range t.stats.Begun {
+		s.Begun[k] = v
+	}
+	for k, v := range t.stats.Ended {
+		s.Ended[k] = v
+	}
+	return s
+}
+
+// Busy reports whether any session is open.
+func (t *Tracker) Busy() bool { return len(t.open) > 0 }
+
+// Event takes one event. ev is not kept.
+func (t *Tracker) Event(ev *kevent.Event) {
+	switch ev.Type {
+	case kevent.Hint:
+		return
+	case kevent.Enter:
+		t.enter(ev)
+		return
+	}
+	if ev.Session == 0 || t.rejected[ev.Session] {
+		return
+	}
+	s := t.open[ev.Session]
+	if s == nil {
+		if s = t.discover(ev.Session); s == nil {
+			t.stats.Orphans++
+			return
+		}
+	}
+	switch ev.Type {
+	case kevent.Data, kevent.Unseen:
+		s.data(ev)
+	case kevent.EOF:
+		s.eof[ev.Stream] = true
+		s.lastAt, s.holder, s.fd = ev.At, ev.Holder, ev.FD
+		if ev.At >= s.exitAt && s.exited {
+			t.consider(s, ev.At)
+		}
+	case kevent.Exec:
+		s.process(ev)
+	case kevent.Exit:
+		s.exit(ev)
+		if ev.First {
+			t.consider(s, ev.At)
+		}
+	case kevent.Resize:
+		s.resize(ev)
+	}
+}
+
+// discover takes up a session whose beginning was not seen.
+func (t *Tracker) discover(sid uint64) *open {
+	prog, began, ok := t.world.Discover(sid)
+	if !ok {
+		t.reject(sid)
+		return nil
+	}
+	t.enter(&kevent.Event{Type: kevent.Enter, At: began, Session: sid, Program: prog})
+	s := t.open[sid]
+	if s != nil {
+		s.gapWhy = WhyDown
+	}
+	return s
+}
+
+// Discover takes up a session that the kernel holds open, if it is not known.
+func (t *Tracker) Discover(sid uint64) {
+	if t.open[sid] == nil && !t.rejected[sid] {
+		t.discover(sid)
+	}
+}
+
+// Recorded is how far a recording got before the recorder stopped.
+type Recorded struct {
+	Meta session.Meta
+	Sum  [3]session.Totals
+}
+
+// Adopt goes on with a recording that an earlier recorder left open for the
+// kernel's session sid. Everything that passed meanwhile and is not in the ring
+// will be written as lost.
+func (t *Tracker) Adopt(sid uint64, r Recorded, now uint64, prog kevent.Program) {
+	s := t.add(sid, r.Meta, prog)
+	for i, sum := range r.Sum {
+		s.next[i] = uint64(sum.Bytes + sum.Masked + sum.Lost)
+	}
+	s.gapWhy = WhyDown
+	s.seqKnown = false
+	s.write(session.Event{T: t.wall(now), Type: session.TypeResume, Why: "recorder restarted"})
+}
+
+// Why bytes are missing.
+const (
+	WhyRing = "ring full"
+	WhyDown = "recorder was down"
+	WhyLate = "capture began after the session"
+)
+
+func (t *Tracker) reject(sid uint64) {
+	if sid == 0 || t.rejected[sid] {
+		return
+	}
+	t.rejected[sid] = true
+	t.stats.Rejected++
+	t.due = append(t.due, sid)
+}
+
+// Due returns the sessions that are over since the last call. The caller stops
+// their capture, lets through what is still in the ring, and calls Final.
+func (t *Tracker) Due() []uint64 {
+	d := t.due
+	t.due = nil
+	return d
+}
+
+// Sums is what the kernel counted of a session.
+type Sums struct {
+	Total [3]uint64
+	Seq   uint64
+	Code  uint32
+	Exit  bool
+}
+
+// Final closes a session after its last event has come through. ok is false
+// when the kernel knows nothing of it any more.
+func (t *Tracker) Final(sid uint64, sums Sums, ok bool, now uint64) {
+	if t.rejected[sid] {
+		delete(t.rejected, sid)
+		return
+	}
+	s := t.open[sid]
+	if s == nil {
+		return
+	}
+	delete(t.open, sid)
+	s.close(sums, ok, now, "")
+}
+
+// StopAll closes all sessions since the recorder stops before they do. The
+// kernel's sums are asked of sums; call it after the last event has come
+// through.
+func (t *Tracker) StopAll(why string, now uint64, sums func(uint64) (Sums, bool)) {
+	for sid, s := range t.open {
+		k, ok := sums(sid)
+		delete(t.open, sid)
+		if s.exited {
+			why := ""
+			s.close(k, ok, now, why)
+			continue
+		}
+		s.close(k, ok, now, why)
+	}
+}
+
+// Suspend writes out what is held back, before the recorder stops and leaves the
+// recordings open for its successor.
+func (t *Tracker) Suspend(now uint64) {
+	for _, s := range t.open {
+		s.items(s.mask.Flush())
+	}
+}
