@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/kubetape/kubetape/internal/durable"
 	"github.com/kubetape/kubetape/internal/session"
 )
@@ -69,6 +71,9 @@ func (w *Writer) settle(end *session.Event) (Summary, error) {
 // frame of its own, so that ReadInfo has little to read.
 func (w *Writer) appendEnd(ev *session.Event) error {
 	ev.Type = session.TypeEnd
+	if ev.T.IsZero() {
+		ev.T = w.meta.StartedAt
+	}
 	if ev.T.Before(w.last) {
 		ev.T = w.last
 	}
@@ -116,20 +121,26 @@ func (w *Writer) finish() error {
 	})
 }
 
-// worthJoining says whether small frames are a fair share of the file. A large
-// recording that ends in a few of them is not copied for their sake.
+// worthJoining says whether a copy of the file pays: it is short, or small
+// frames are a fair share of it. A large recording that only ends in a few of
+// them is not copied for their sake.
 func (w *Writer) worthJoining() bool {
 	var small int64
 	for _, e := range w.frames {
-		if w.isSmall(e) {
+		if int(e.text) < w.pool.frame/8 {
 			small += int64(e.packed)
 		}
 	}
-	return small*8 >= w.size
+	return w.textLen() <= repackText || small*8 >= w.size
 }
 
-// isSmall says whether a frame gains from being joined with its neighbours.
-func (w *Writer) isSmall(e entry) bool { return int(e.text) < w.pool.frame/8 }
+// textLen is how much text is in the file.
+func (w *Writer) textLen() (n int64) {
+	for _, e := range w.frames {
+		n += int64(e.text)
+	}
+	return n
+}
 
 // join writes the recording, with its end, to a new file in which runs of small
 // frames have become large ones, and puts it in the place of the .part.
@@ -150,7 +161,14 @@ func (w *Writer) join() (err error) {
 	}()
 	w.pool.merging.Lock()
 	defer w.pool.merging.Unlock()
-	j := joiner{w: w, m: &w.pool.merge, out: f, sum: sha256.New()}
+	j := joiner{w: w, m: &w.pool.merge, out: f, sum: sha256.New(), small: w.pool.frame / 8}
+	j.slot, j.level = &j.m.tight, joinLevel
+	switch n := w.textLen(); {
+	case n <= repackText:
+		j.small = maxPacked
+	case n > joinText:
+		j.slot, j.level = &j.m.fast, liveLevel
+	}
 	if err := j.run(); err != nil {
 		return err
 	}
@@ -174,6 +192,9 @@ func (w *Writer) join() (err error) {
 type joiner struct {
 	w      *Writer
 	m      *merger
+	slot   *slot
+	level  zstd.EncoderLevel
+	small  int // frames with less text are joined, others copied
 	out    *os.File
 	frames []entry
 	size   int64
@@ -183,10 +204,8 @@ type joiner struct {
 func (j *joiner) run() error {
 	u := unframer{r: j.w.file}
 	j.m.text = j.m.text[:0]
-	var off, total int64
-	for _, e := range j.w.frames {
-		total += int64(e.text)
-	}
+	var off int64
+	total := j.w.textLen()
 	for i, e := range j.w.frames {
 		if i == 1 && total > endAlone { // the header alone: ReadInfo again
 			if err := j.pack(); err != nil {
@@ -198,7 +217,7 @@ func (j *joiner) run() error {
 			return err
 		}
 		off += int64(e.packed)
-		if !j.w.isSmall(e) {
+		if int(e.text) >= j.small {
 			if err := j.pack(); err != nil {
 				return err
 			}
@@ -244,7 +263,7 @@ func (j *joiner) pack() error {
 		return nil
 	}
 	n := len(j.m.text)
-	packed := j.m.pack(j.m.text, mergeLevel)
+	packed := j.slot.pack(j.m.text, j.level)
 	j.m.text = j.m.text[:0]
 	return j.put(packed, uint32(n))
 }

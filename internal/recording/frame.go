@@ -93,7 +93,10 @@ func (u *unframer) measure() (n int, skip bool, err error) {
 		}
 		return 0, false, fmt.Errorf("%w: zstd frame header", ErrCorrupt)
 	}
+	const unused = 0x18 // two bits of the descriptor; decoders may ignore one of them
 	switch {
+	case u.raw[4]&unused != 0:
+		return 0, false, fmt.Errorf("%w: zstd frame header has unused bits set", ErrCorrupt)
 	case !h.HasCheckSum:
 		return 0, false, fmt.Errorf("%w: zstd frame without a checksum", ErrCorrupt)
 	case h.DictionaryID != 0:

@@ -16,13 +16,15 @@ const (
 	maxSlots     = 4
 	defaultLarge = 12
 	liveLevel    = zstd.SpeedFastest
-	mergeLevel   = zstd.SpeedBetterCompression
+	joinLevel    = zstd.SpeedBetterCompression
+	repackText   = 8 << 20  // a recording with no more text is packed anew as a whole by End
+	joinText     = 32 << 20 // beyond this much text in small frames, End joins them at liveLevel
 )
 
 // Pool bounds the memory that all writers which share it use together:
 //
 //   - compressing takes a slot, of which there are as many as processors, at
-//     most 4, each about 2.5 MiB;
+//     most 4, each less than 3 MiB;
 //   - a writer holds at most 16 KiB of text itself; for more it borrows one of
 //     12 buffers of 1 MiB until its next Flush, and where none is free it cuts
 //     its frames small;
@@ -47,8 +49,8 @@ type slot struct {
 
 // merger is what joining small frames needs.
 type merger struct {
-	slot
-	text []byte
+	tight, fast slot
+	text        []byte
 }
 
 // NewPool returns a pool with the sizes above.
@@ -89,7 +91,7 @@ func (s *slot) pack(text []byte, level zstd.EncoderLevel) []byte {
 
 func newEncoder(level zstd.EncoderLevel) *zstd.Encoder {
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
-		zstd.WithEncoderCRC(true), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(defaultFrame))
+		zstd.WithEncoderCRC(true), zstd.WithAllLitEntropyCompression(true), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(defaultFrame))
 	if err != nil { // these options are legal
 		panic(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/kubetape/kubetape/internal/session"
@@ -175,6 +176,9 @@ type framed struct {
 	at   int64 // of the frame that text is of
 	n    int   // number of the line in that frame, from 1
 	rest []byte
+	// seen is what the seek table must say, where reading began at the start.
+	seen   []entry
+	jumped bool
 }
 
 func newFramed(f *os.File) *framed { return &framed{unframer: unframer{r: f}, file: f} }
@@ -213,6 +217,7 @@ func (l *framed) more(ended bool) error {
 	}
 	l.at, l.n, l.rest = l.off, 0, text
 	l.off += int64(len(f.raw))
+	l.seen = append(l.seen, entry{uint32(len(f.raw)), uint32(len(text))})
 	return nil
 }
 
@@ -236,8 +241,8 @@ func (l *framed) skipped(f frame, ended bool) error {
 	switch {
 	case serr != nil:
 		return serr
-	case sum != f.off:
-		return fmt.Errorf("byte %d: %w: seek table does not add up to the file", f.off, ErrCorrupt)
+	case sum != f.off || !l.jumped && !slices.Equal(es, l.seen):
+		return fmt.Errorf("byte %d: %w: seek table does not fit the file", f.off, ErrCorrupt)
 	case !ended:
 		return fmt.Errorf("byte %d: %w: seek table without an end line", f.off, ErrCorrupt)
 	case st.Size() != f.off+int64(len(f.raw)):

@@ -3,6 +3,7 @@ package recording
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubetape/kubetape/internal/require"
 	"github.com/kubetape/kubetape/internal/session"
 )
 
@@ -111,7 +113,7 @@ func same(t *testing.T, got, want []session.Event) {
 			g.Data, w.Data = nil, nil
 		}
 		if !reflect.DeepEqual(g, w) {
-			t.Fatalf("event %d:\n got %+v\nwant %+v", i, g, w)
+			t.Fatalf("event %d:\n got %.500s\nwant %.500s", i, fmt.Sprintf("%+v", g), fmt.Sprintf("%+v", w))
 		}
 	}
 	if len(got) != len(want) {
@@ -185,10 +187,7 @@ func TestALossMakesACompleteRecordingLossy(t *testing.T) {
 }
 
 func TestTheZstdProgramReadsARecording(t *testing.T) {
-	zstd, err := exec.LookPath("zstd")
-	if err != nil {
-		t.Skip("needs the zstd program")
-	}
+	zstd := require.Tool(t, "zstd")
 	w := create(t, t.TempDir(), Options{})
 	write(t, w, sample()...)
 	sum := end(t, w)

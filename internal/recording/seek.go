@@ -31,6 +31,7 @@ func (l *framed) seek(t time.Time) error {
 		return bad
 	}
 	l.off, l.rest, l.n = 0, nil, 0
+	l.jumped, l.seen = i > 0, nil
 	if i < len(starts) {
 		l.off = starts[i]
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/kubetape/kubetape/internal/session"
@@ -151,7 +152,7 @@ func (v *verifier) readFrames(l *framed, size int64, progress func(done, total i
 	switch {
 	case err == nil && !haveTable && !strings.HasSuffix(v.rep.Info.Path, PartSuffix):
 		v.rep.fault("no seek table at the end of the file")
-	case haveTable && v.rep.OK() && !sameEntries(table, walked):
+	case haveTable && v.rep.OK() && !slices.Equal(table, walked):
 		v.rep.fault("seek table does not fit the frames")
 	}
 }
@@ -161,18 +162,6 @@ func plainly(err error) error {
 		return ErrTorn
 	}
 	return err
-}
-
-func sameEntries(a, b []entry) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // lines takes in the lines of the frame at off.
