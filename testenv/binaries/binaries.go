@@ -36,7 +36,7 @@ func Build(ctx context.Context, dir string) (Set, error) {
 		{&s.CLI, root, "cmd/kubetape"},
 		{&s.Workload, module, "cmd/workload"},
 	} {
-		if _, err := os.Stat(filepath.Join(p.in, p.name)); err != nil {
+		if sources, _ := filepath.Glob(filepath.Join(p.in, p.name, "*.go")); len(sources) == 0 {
 			continue
 		}
 		out := filepath.Join(dir, filepath.Base(p.name))

@@ -56,7 +56,7 @@ UseDNS no
 MaxStartups 100
 MaxSessions 100
 LogLevel VERBOSE
-Subsystem sftp internal-sftp
+Subsystem sftp /usr/lib/openssh/sftp-server
 `
 
 // Start starts a server with its files under dir, which must exist and be
