@@ -7,12 +7,16 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/kubetape/kubetape/internal/kevent"
 )
 
 // Live is what the kernel knows of an open session.
 type Live struct {
 	Session uint64
 	Outer   uint64
+	Kind    kevent.Kind
+	MountNS uint32
 	First   int    // process id of the first process
 	Started uint64 // as kevent.Event.At
 	Exited  bool   // the first process has ended
@@ -26,6 +30,7 @@ type Live struct {
 func live(sid uint64, s recorderSession) Live {
 	return Live{
 		Session: sid, Outer: s.Outer, First: int(s.First), Started: s.Started,
+		Kind: kevent.Kind(min(s.Kind, 255)), MountNS: s.Mntns,
 		Exited: s.Exited != 0, Code: s.Code, Inside: s.Live,
 		Total: s.Total, Dropped: s.Dropped, Seq: s.Seq,
 	}

@@ -79,3 +79,12 @@ func (t *Tracker) Tick(now uint64) {
 		t.consider(s, now)
 	}
 }
+
+// Exited tells that the first process of a session has ended, where the event
+// that says so was read by a recorder that is no more.
+func (t *Tracker) Exited(sid uint64, code uint32, now uint64) {
+	if s := t.open[sid]; s != nil && !s.exited {
+		s.exited, s.code, s.exitAt = true, code, now
+		t.consider(s, now)
+	}
+}

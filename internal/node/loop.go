@@ -1,0 +1,219 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/kubetape/kubetape/internal/kevent"
+	"github.com/kubetape/kubetape/internal/probe"
+	"github.com/kubetape/kubetape/internal/tracker"
+)
+
+const (
+	tickEvery = 50 * time.Millisecond
+	// parentAfter is when the runtime that started a container has gone, so
+	// that the parent of the container's first process is its shim.
+	parentAfter = time.Second
+)
+
+// loop reads the ring and drives the tracker. All of it is one goroutine's,
+// except what stopping waits for.
+type loop struct {
+	probe   *probe.Probe
+	tracker *tracker.Tracker
+	world   *world
+	tapes   *tapes
+	metrics *metrics
+	log     *slog.Logger
+	idle    time.Duration
+
+	read     uint64 // bytes of the ring read so far
+	stopped  chan stopped
+	stopping bool
+	draining []batch
+	busyAt   time.Time // last time there was a session, or a hint of one
+	flushed  time.Time
+	parents  []parent // containers whose shim is still to be found
+	bad      uint64   // records that made no sense
+}
+
+type stopped struct {
+	sids map[uint64]bool
+	err  error
+}
+
+// batch is sessions whose capture has stopped; what they still have in the ring
+// has come through when upTo bytes are read.
+type batch struct {
+	sids map[uint64]bool
+	upTo uint64
+}
+
+type parent struct {
+	pid int
+	at  time.Time
+}
+
+// run goes on until ctx is done.
+func (l *loop) run(ctx context.Context) error {
+	var ev kevent.Event
+	next := time.Now()
+	for ctx.Err() == nil {
+		if err := l.step(&ev, next); err != nil {
+			return err
+		}
+		if now := time.Now(); !now.Before(next) {
+			l.tick(now)
+			next = now.Add(tickEvery)
+		}
+	}
+	return nil
+}
+
+// step takes one event, if there is one before the deadline.
+func (l *loop) step(ev *kevent.Event, deadline time.Time) error {
+	n, err := l.probe.Next(deadline, ev)
+	l.read += uint64(n)
+	switch {
+	case errors.Is(err, probe.ErrTimeout):
+		return nil
+	case errors.Is(err, probe.ErrClosed):
+		return err
+	case err != nil && n == 0:
+		return err
+	case err != nil:
+		l.bad++
+		l.log.Error("record of the ring makes no sense", "error", err)
+		return nil
+	}
+	if ev.Type == kevent.Hint || ev.Type == kevent.Enter {
+		l.wake(ev)
+	}
+	l.tracker.Event(ev)
+	return nil
+}
+
+// wake gets streams seen: a session is about to begin, or has begun.
+func (l *loop) wake(ev *kevent.Event) {
+	if err := l.probe.Arm(); err != nil {
+		l.log.Error("attach capture", "error", err)
+	}
+	l.busyAt = time.Now()
+	if ev.Type == kevent.Enter && ev.Program.Kind == kevent.First {
+		l.world.learn(&ev.Program)
+		if len(l.parents) < 1024 {
+			l.parents = append(l.parents, parent{ev.Program.PID, l.busyAt.Add(parentAfter)})
+		}
+	}
+}
+
+func (l *loop) tick(now time.Time) {
+	l.tracker.Tick(probe.Now())
+	l.finish()
+	l.stopDue()
+	l.noteParents(now)
+	if now.Sub(l.flushed) >= flushEvery {
+		l.flushed = now
+		l.tapes.flushAll()
+		l.metrics.update(l)
+	}
+	if l.tracker.Busy() {
+		l.busyAt = now
+	} else if l.idle > 0 && now.Sub(l.busyAt) > l.idle {
+		if err := l.probe.Disarm(); err != nil {
+			l.log.Error("detach capture", "error", err)
+		}
+	}
+}
+
+func (l *loop) noteParents(now time.Time) {
+	for len(l.parents) > 0 && !now.Before(l.parents[0].at) {
+		if err := l.probe.NoteParent(l.parents[0].pid); err != nil {
+			l.log.Warn("note the parent of a container", "error", err)
+		}
+		l.parents = l.parents[1:]
+	}
+}
+
+// stopDue has the kernel stop the capture of sessions that are over, beside the
+// loop, since it waits for a grace period.
+func (l *loop) stopDue() {
+	if l.stopping {
+		select {
+		case s := <-l.stopped:
+			l.stopping = false
+			if s.err != nil {
+				l.log.Error("stop capture of sessions", "error", s.err)
+			}
+			l.draining = append(l.draining, batch{s.sids, l.read + uint64(l.probe.Waiting())})
+			l.finish()
+		default:
+			return
+		}
+	}
+	due := l.tracker.Due()
+	if len(due) == 0 {
+		return
+	}
+	sids := make(map[uint64]bool, len(due))
+	for _, sid := range due {
+		sids[sid] = true
+	}
+	l.stopping = true
+	go func() { l.stopped <- stopped{sids, l.probe.Stop(sids)} }()
+}
+
+// finish closes the sessions whose last event has come through.
+func (l *loop) finish() {
+	for len(l.draining) > 0 && (l.read >= l.draining[0].upTo || l.probe.Waiting() == 0) {
+		for sid := range l.draining[0].sids {
+			live, err := l.probe.Forget(sid)
+			l.tracker.Final(sid, sums(live), err == nil, probe.Now())
+		}
+		l.draining = l.draining[1:]
+	}
+}
+
+func sums(l probe.Live) tracker.Sums {
+	return tracker.Sums{Total: l.Total, Seq: l.Seq, Code: l.Code, Exit: l.Exited}
+}
+
+// drain takes what is in the ring now, for a bounded time.
+func (l *loop) drain(limit time.Duration) {
+	var ev kevent.Event
+	end := time.Now().Add(limit)
+	upTo := l.read + uint64(l.probe.Waiting())
+	for l.read < upTo && time.Now().Before(end) && l.probe.Waiting() > 0 {
+		if err := l.step(&ev, end); err != nil {
+			return
+		}
+	}
+}
+
+// endAll closes every session, since the recorder unloads the capture.
+func (l *loop) endAll(why string) {
+	if l.stopping {
+		s := <-l.stopped
+		l.stopping = false
+		l.draining = append(l.draining, batch{s.sids, 0})
+	}
+	live, err := l.probe.Sessions()
+	if err != nil {
+		l.log.Error("list sessions", "error", err)
+	}
+	sids := make(map[uint64]bool, len(live))
+	for _, s := range live {
+		sids[s.Session] = true
+	}
+	if err := l.probe.Stop(sids); err != nil {
+		l.log.Error("stop capture of sessions", "error", err)
+	}
+	l.drain(10 * time.Second)
+	l.finish()
+	l.tracker.StopAll(why, probe.Now(), func(sid uint64) (tracker.Sums, bool) {
+		s, ok := l.probe.Lookup(sid)
+		return sums(s), ok
+	})
+}

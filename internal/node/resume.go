@@ -1,0 +1,131 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/kubetape/kubetape/internal/probe"
+	"github.com/kubetape/kubetape/internal/recording"
+	"github.com/kubetape/kubetape/internal/session"
+	"github.com/kubetape/kubetape/internal/tracker"
+)
+
+// resume takes up what an earlier recorder left: recordings whose session the
+// kernel still holds open go on, all others are closed as torn. Call it before
+// the first event is read.
+func (l *loop) resume(dir, boot string) error {
+	live := map[uint64]probe.Live{}
+	if l.probe.Resumed() {
+		all, err := l.probe.Sessions()
+		if err != nil {
+			return err
+		}
+		for _, s := range all {
+			live[s.Session] = s
+		}
+	}
+	parts, err := filepath.Glob(filepath.Join(dir, "*"+recording.PartSuffix))
+	if err != nil {
+		return fmt.Errorf("list open recordings: %w", err)
+	}
+	for _, path := range parts {
+		log := l.log.With("recording", filepath.Base(path))
+		info, err := recording.ReadInfo(path)
+		if err != nil {
+			l.setAside(path, err, log)
+			continue
+		}
+		sid, ours := tracker.ParseKey(boot, info.Meta.Key)
+		s, alive := live[sid]
+		if !ours || !alive {
+			l.recover(path, log)
+			continue
+		}
+		if err := l.goOn(path, s); err != nil {
+			log.Error("go on with recording", "error", err)
+			continue
+		}
+		log.Info("recording goes on", "session", info.Meta.ID)
+	}
+	return nil
+}
+
+func (l *loop) goOn(path string, s probe.Live) error {
+	w, err := recording.Resume(path, l.tapes.opts)
+	if err != nil {
+		return err
+	}
+	r := tracker.Recorded{Meta: w.Meta()}
+	for i, name := range session.Streams {
+		r.Sum[i] = w.Totals(name)
+	}
+	l.tapes.adopt(w)
+	l.tracker.Adopt(s.Session, r, probe.Now(), l.world.program(s))
+	return nil
+}
+
+// recover closes a recording whose session ended, or whose machine restarted,
+// while no recorder ran.
+func (l *loop) recover(path string, log *slog.Logger) {
+	sum, err := recording.Recover(path, "recorder stopped before the session")
+	if err != nil && !errors.Is(err, recording.ErrEnded) {
+		l.setAside(path, err, log)
+		return
+	}
+	log.Info("recording closed", "status", sum.Status)
+}
+
+// setAside gives a file that holds nothing readable another name, so that it is
+// neither lost nor looked at again.
+func (l *loop) setAside(path string, cause error, log *slog.Logger) {
+	log.Error("open recording cannot be read, it is set aside", "error", cause)
+	if err := os.Rename(path, strings.TrimSuffix(path, recording.PartSuffix)+".unreadable"); err != nil {
+		log.Error("set recording aside", "error", err)
+	}
+}
+
+// discoverRest takes up sessions that the kernel holds open and nobody knows:
+// they began while no recorder ran, or just before one was killed. Call it after
+// what was in the ring at the start has come through.
+func (l *loop) discoverRest() error {
+	all, err := l.probe.Sessions()
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		l.tracker.Discover(s.Session)
+		if s.Exited {
+			l.tracker.Exited(s.Session, s.Code, probe.Now())
+		}
+	}
+	return nil
+}
+
+// Unload ends a capture that an earlier recorder left in the kernel and closes
+// its recordings as torn, with what is still in the ring. It reports whether
+// there was any.
+func Unload(c Config, log *slog.Logger) (found bool, err error) {
+	unlock, err := prepare(c.Recordings)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	found, err = probe.Unload(c.Capture.Pins, log)
+	if err != nil {
+		return found, err
+	}
+	parts, err := filepath.Glob(filepath.Join(c.Recordings, "*"+recording.PartSuffix))
+	if err != nil {
+		return found, fmt.Errorf("list open recordings: %w", err)
+	}
+	for _, path := range parts {
+		if _, err := recording.Recover(path, "capture was unloaded"); err != nil {
+			return true, err
+		}
+	}
+	return found || len(parts) > 0, nil
+}

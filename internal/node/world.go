@@ -1,0 +1,183 @@
+package node
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/kubetape/kubetape/internal/cgroup"
+	"github.com/kubetape/kubetape/internal/kevent"
+	"github.com/kubetape/kubetape/internal/probe"
+	"github.com/kubetape/kubetape/internal/tracker"
+)
+
+// world answers the tracker's questions from the kernel and from /proc. For the
+// goroutine that drives the tracker only.
+type world struct {
+	probe  *probe.Probe
+	procfs string
+	boxes  map[uint32]box // by mount namespace
+}
+
+type box struct {
+	first int // process that the answer was found by: the namespace's number may be used again
+	c     cgroup.Container
+	ok    bool
+}
+
+// learn notes what a container's first process told.
+func (w *world) learn(p *kevent.Program) {
+	c, ok := tracker.InCgroup(p.Cgroup, p.NSPID)
+	if len(w.boxes) >= 1<<14 {
+		clear(w.boxes) // found again when asked for
+	}
+	w.boxes[p.MountNS] = box{first: p.PID, c: c, ok: ok}
+}
+
+// Container implements tracker.World.
+func (w *world) Container(mountNS uint32, pid int) (cgroup.Container, bool) {
+	first, known := w.probe.FirstOf(mountNS)
+	if !known {
+		first = pid
+	}
+	if b, ok := w.boxes[mountNS]; ok && b.first == first {
+		return b.c, b.ok
+	}
+	c, ok := w.containerOf(first)
+	w.boxes[mountNS] = box{first: first, c: c, ok: ok}
+	return c, ok
+}
+
+func (w *world) containerOf(pid int) (cgroup.Container, bool) {
+	b, err := os.ReadFile(w.path(pid, "cgroup"))
+	if err != nil {
+		return cgroup.Container{}, false
+	}
+	if c, ok := cgroup.FromProc(bytes.NewReader(b)); ok {
+		return c, true
+	}
+	nspid := w.nspid(pid)
+	for _, line := range strings.Split(string(b), "\n") {
+		f := strings.SplitN(line, ":", 3)
+		if len(f) == 3 {
+			if c, ok := tracker.InCgroup(f[2], nspid); ok {
+				return c, true
+			}
+		}
+	}
+	return cgroup.Container{}, false
+}
+
+func (w *world) path(pid int, name string) string {
+	return filepath.Join(w.procfs, strconv.Itoa(pid), name)
+}
+
+// nspid reads a process's number in its own pid namespace.
+func (w *world) nspid(pid int) int {
+	b, err := os.ReadFile(w.path(pid, "status"))
+	if err != nil {
+		return 0
+	}
+	for _, line := range strings.Split(string(b), "\n") {
+		if rest, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			f := strings.Fields(rest)
+			if len(f) == 0 {
+				return 0
+			}
+			n, err := strconv.Atoi(f[len(f)-1])
+			if err != nil {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
+}
+
+// Discover implements tracker.World.
+func (w *world) Discover(sid uint64) (kevent.Program, uint64, bool) {
+	l, ok := w.probe.Lookup(sid)
+	if !ok {
+		return kevent.Program{}, 0, false
+	}
+	return w.program(l), l.Started, true
+}
+
+// program rebuilds from /proc what the beginning of a session would have told.
+// Of a process that has ended little is left.
+func (w *world) program(l probe.Live) kevent.Program {
+	p := kevent.Program{
+		Kind: l.Kind, Outer: l.Outer, PID: l.First, LoginUID: kevent.NoLogin, MountNS: l.MountNS,
+		NSPID: w.nspid(l.First),
+	}
+	if b, err := os.ReadFile(w.path(l.First, "cmdline")); err == nil {
+		p.Argv, p.ArgvAll = b, uint64(len(b))
+	}
+	if b, err := os.ReadFile(w.path(l.First, "cgroup")); err == nil {
+		for _, line := range strings.Split(string(b), "\n") {
+			f := strings.SplitN(line, ":", 3)
+			if len(f) == 3 && len(f[2]) > len(p.Cgroup) {
+				p.Cgroup = f[2]
+			}
+		}
+	}
+	for fd := range p.FDs {
+		p.FDs[fd] = w.fdKind(l.First, fd)
+	}
+	return p
+}
+
+func (w *world) fdKind(pid, fd int) kevent.FD {
+	s, err := os.Readlink(w.path(pid, "fd/"+strconv.Itoa(fd)))
+	switch {
+	case err != nil:
+		return kevent.FDNone
+	case strings.HasPrefix(s, "pipe:"):
+		return kevent.FDPipe
+	case strings.HasPrefix(s, "socket:"):
+		return kevent.FDSocket
+	case s == "/dev/null":
+		return kevent.FDNull
+	case strings.HasPrefix(s, "/dev/pts/"), s == "/dev/console":
+		return kevent.FDTTY
+	}
+	return kevent.FDFile
+}
+
+// Inside implements tracker.World.
+func (w *world) Inside(sid uint64) (uint64, bool) {
+	l, ok := w.probe.Lookup(sid)
+	return l.Inside, ok
+}
+
+// Holds implements tracker.World. In doubt the answer is yes: a session is not
+// ended because /proc could not be read.
+func (w *world) Holds(pid, fd, tty int, terminal bool) bool {
+	s, err := os.Readlink(w.path(pid, "fd/"+strconv.Itoa(fd)))
+	if errors.Is(err, os.ErrNotExist) {
+		return false
+	}
+	if err != nil {
+		return true
+	}
+	if !terminal {
+		return strings.HasPrefix(s, "pipe:") || strings.HasPrefix(s, "socket:") || strings.HasPrefix(s, "/")
+	}
+	b, err := os.ReadFile(w.path(pid, "fdinfo/"+strconv.Itoa(fd)))
+	if err != nil {
+		return !errors.Is(err, os.ErrNotExist)
+	}
+	for _, line := range strings.Split(string(b), "\n") {
+		if rest, ok := strings.CutPrefix(line, "tty-index:"); ok {
+			n, err := strconv.Atoi(strings.TrimSpace(rest))
+			return err != nil || n == tty
+		}
+	}
+	return false // the descriptor is something else by now
+}
+
+// SeenSince implements tracker.World.
+func (w *world) SeenSince() (uint64, bool) { return w.probe.ArmedSince() }
