@@ -86,12 +86,19 @@ func (r *ring) write(fd int, b []byte) (int, error) {
 	}
 	*word(r.sq, r.p.sq.array) = 0
 	atomic.AddUint32(word(r.sq, r.p.sq.tail), 1)
-	_, _, errno := unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(r.fd), 1, 1, ringGetEvents, 0, 0)
-	runtime.KeepAlive(b)
-	if errno != 0 {
-		return 0, fmt.Errorf("enter io_uring: %w", errno)
-	}
 	head := atomic.LoadUint32(word(r.cq, r.p.cq.head))
+	submit := uintptr(1)
+	// A signal may end the call after the write was handed in and before it is done.
+	for atomic.LoadUint32(word(r.cq, r.p.cq.tail)) == head {
+		n, _, errno := unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(r.fd), submit, 1, ringGetEvents, 0, 0)
+		if errno != 0 && errno != unix.EINTR {
+			return 0, fmt.Errorf("enter io_uring: %w", errno)
+		}
+		if errno == 0 {
+			submit -= min(submit, n)
+		}
+	}
+	runtime.KeepAlive(b)
 	slot := r.p.cq.cqes + (head&*word(r.cq, r.p.cq.mask))*ringResultBytes
 	res := int32(*word(r.cq, slot+8))
 	atomic.StoreUint32(word(r.cq, r.p.cq.head), head+1)
