@@ -24,8 +24,10 @@ func DecodeLine(line []byte, ev *session.Event) error {
 	if len(line) > MaxLine {
 		return fmt.Errorf("line of %d bytes is too long", len(line))
 	}
-	if ok, err := decodeStream(line, ev); ok || err != nil {
+	if ok, err := decodeStream(line, ev); err != nil {
 		return err
+	} else if ok {
+		return check(ev)
 	}
 	if err := decodeJSON(line, ev); err != nil {
 		return err
