@@ -73,6 +73,7 @@ struct ev_exec {
 	u64 seq;      /* number of this session's process and size events */
 	u64 outer;    /* session that this one began in, 0: none */
 	u64 argv_all; /* bytes of argv */
+	u64 written;  /* bytes that the process had written by then, to anything */
 	u32 argv_len; /* of which are in this record */
 	u32 cgroup_len;
 	u32 kind; /* enum enter_kind, 0 in EV_EXEC */
@@ -179,6 +180,6 @@ struct config {
 	u32 mntns;	/* the node's own */
 	u32 pidns;
 	char logins[4][16]; /* parents of logins without a terminal */
-	char starters[8][16]; /* programs that are about to start a session */
+	char starters[16][16]; /* programs that are about to start a session */
 };
 #endif

@@ -18,9 +18,7 @@
 #define DEV(major, minor) (((major) << 20) | (minor)) /* kernel-internal dev_t */
 #define UNIX98_SLAVE_FIRST 136
 #define UNIX98_SLAVE_LAST 143
-#define TTY_TYPE_PTY 4	  /* TTY_DRIVER_TYPE_PTY */
-#define PTY_TYPE_MASTER 1 /* include/linux/tty_driver.h */
-#define PTY_TYPE_SLAVE 2
+#define OLD_TTY_DRIVER_TYPE_PTY 4 /* up to 6.17 it was a macro, and another number */
 #define AF_UNIX 1
 
 struct object {
@@ -44,22 +42,17 @@ static __always_inline struct file *file_of(struct task_struct *t, u32 fd)
 	return f;
 }
 
-static __always_inline u32 driver_type(struct tty_driver *d)
+/* include/linux/tty_driver.h: shorts and macros up to 6.17, enums since. */
+static __always_inline bool is_pty(struct tty_driver *d, bool *master)
 {
 	struct tty_driver___short *o = (void *)d;
 
-	if (bpf_core_field_exists(o->type) && bpf_core_field_size(o->type) == sizeof(short))
-		return BPF_CORE_READ(o, type);
-	return BPF_CORE_READ(d, type);
-}
-
-static __always_inline u32 driver_subtype(struct tty_driver *d)
-{
-	struct tty_driver___short *o = (void *)d;
-
-	if (bpf_core_field_exists(o->subtype) && bpf_core_field_size(o->subtype) == sizeof(short))
-		return BPF_CORE_READ(o, subtype);
-	return BPF_CORE_READ(d, subtype);
+	if (bpf_core_field_exists(o->type)) {
+		*master = BPF_CORE_READ(o, subtype) == PTY_TYPE_MASTER;
+		return BPF_CORE_READ(o, type) == OLD_TTY_DRIVER_TYPE_PTY;
+	}
+	*master = BPF_CORE_READ(d, subtype) == PTY_TYPE_MASTER;
+	return BPF_CORE_READ(d, type) == bpf_core_enum_value(enum tty_driver_type, TTY_DRIVER_TYPE_PTY);
 }
 
 static __always_inline void name_tty(struct object *o, struct tty_struct *tty)
@@ -67,11 +60,12 @@ static __always_inline void name_tty(struct object *o, struct tty_struct *tty)
 	struct tty_driver *d = BPF_CORE_READ(tty, driver);
 	struct tty_struct *slave = tty;
 	struct dentry *node;
+	bool master;
 
-	if (driver_type(d) != TTY_TYPE_PTY)
+	if (!is_pty(d, &master))
 		return;
-	o->master = driver_subtype(d) == PTY_TYPE_MASTER;
-	if (o->master)
+	o->master = master;
+	if (master)
 		slave = BPF_CORE_READ(tty, link);
 	node = BPF_CORE_READ(slave, driver_data);
 	o->slave = slave;

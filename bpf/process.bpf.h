@@ -66,7 +66,7 @@ static __always_inline bool is_login(const char *comm)
 
 static __always_inline bool is_starter(const char *comm)
 {
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 16; i++)
 		if (same16(comm, cfg.starters[i]))
 			return true;
 	return false;
@@ -291,6 +291,8 @@ static __always_inline void fill(struct task_struct *t, struct scratch_exec *x, 
 	x->ev.pidns = pidns;
 	x->ev.nspid = nspid;
 	x->ev.host = mntns == cfg.mntns && pidns == cfg.pidns;
+	if (bpf_core_field_exists(t->ioac.wchar))
+		x->ev.written = BPF_CORE_READ(t, ioac.wchar) + BPF_CORE_READ(t, signal, ioac.wchar);
 	bpf_probe_read_kernel(x->ev.comm, sizeof(x->ev.comm), &t->comm);
 	bpf_probe_read_kernel(x->ev.parent, sizeof(x->ev.parent), &p->comm);
 }
@@ -468,9 +470,9 @@ int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
 		if (!BPF_CORE_READ(t, signal, leader))
 			return 0;
 		if (tty) {
-			struct tty_driver *d = BPF_CORE_READ(tty, driver);
+			bool master;
 
-			if (driver_type(d) != TTY_TYPE_PTY)
+			if (!is_pty(BPF_CORE_READ(tty, driver), &master))
 				return 0;
 			kind = ENTER_LOGIN;
 		} else {

@@ -118,8 +118,8 @@ struct winsize {
 struct ktermios {
 	unsigned int c_lflag;
 };
-enum tty_driver_type { TTY_DRIVER_TYPE_PTY_ = 4 };
-enum tty_driver_subtype { PTY_TYPE_MASTER_ = 1 };
+enum tty_driver_type { TTY_DRIVER_TYPE_PTY = 3 };
+enum tty_driver_subtype { PTY_TYPE_MASTER = 1, PTY_TYPE_SLAVE = 2 };
 struct tty_driver { /* enums from 6.18 on */
 	enum tty_driver_type type;
 	enum tty_driver_subtype subtype;
@@ -194,7 +194,11 @@ struct unix_sock {
 struct mm_struct {
 	unsigned long arg_start, arg_end, env_start, env_end;
 };
+struct task_io_accounting {
+	u64 wchar;
+};
 struct signal_struct {
+	struct task_io_accounting ioac;
 	atomic_t live;
 	int leader;
 	int group_exit_code;
@@ -214,6 +218,7 @@ struct task_struct {
 	struct css_set *cgroups;
 	struct files_struct *files;
 	struct signal_struct *signal;
+	struct task_io_accounting ioac;
 	int exit_code;
 	char comm[16];
 };

@@ -136,6 +136,7 @@ type Program struct {
 	Host     bool
 	Argv     []byte // NUL after each argument; hostile
 	ArgvAll  uint64 // bytes that argv really has
+	Written  uint64 // bytes that the process had written by then, to anything
 	Cgroup   string // "/a/b/c"; hostile in its last part
 	Comm     string // hostile
 	Parent   string // comm of the parent; hostile

@@ -179,5 +179,20 @@ func (w *world) Holds(pid, fd, tty int, terminal bool) bool {
 	return false // the descriptor is something else by now
 }
 
+// Wrote implements tracker.World.
+func (w *world) Wrote(pid int) (uint64, bool) {
+	b, err := os.ReadFile(w.path(pid, "io"))
+	if err != nil {
+		return 0, false
+	}
+	for _, line := range strings.Split(string(b), "\n") {
+		if rest, ok := strings.CutPrefix(line, "wchar: "); ok {
+			n, err := strconv.ParseUint(rest, 10, 64)
+			return n, err == nil
+		}
+	}
+	return 0, false
+}
+
 // SeenSince implements tracker.World.
 func (w *world) SeenSince() (uint64, bool) { return w.probe.ArmedSince() }

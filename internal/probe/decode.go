@@ -128,6 +128,7 @@ func decodeExec(raw []byte, kind uint32, ev *kevent.Event) error {
 	p.PID, p.PPID, p.NSPID = int(x.Pid), int(x.Ppid), int(x.Nspid)
 	p.UID, p.LoginUID = x.Uid, x.Loginuid
 	p.MountNS, p.PidNS, p.Host = x.Mntns, x.Pidns, x.Host != 0
+	p.Written = x.Written
 	p.ArgvAll, p.Rows, p.Cols, p.TTY = x.ArgvAll, x.Rows, x.Cols, int(x.TtyIndex)
 	p.Comm, p.Parent = text(x.Comm), text(x.Parent)
 	for i, f := range x.Fds {

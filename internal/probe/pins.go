@@ -37,9 +37,6 @@ func openPins(dir string, log *slog.Logger) (*pins, error) {
 	if err := p.mount(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(p.set, 0o700); err != nil {
-		return nil, fmt.Errorf("make pin directory: %w", err)
-	}
 	return p, nil
 }
 
@@ -92,6 +89,14 @@ func isMountPoint(dir string) bool {
 func onBPFFS(dir string) bool {
 	var st unix.Statfs_t
 	return unix.Statfs(dir, &st) == nil && uint32(st.Type) == bpffsMagic
+}
+
+// make makes the directory for this object's set.
+func (p *pins) make() error {
+	if err := os.MkdirAll(p.set, 0o700); err != nil {
+		return fmt.Errorf("make pin directory: %w", err)
+	}
+	return nil
 }
 
 func (p *pins) link(name string) string { return filepath.Join(p.set, "link_"+name) }
@@ -160,23 +165,21 @@ func (pr *Probe) takeOver() (bool, error) {
 	return true, nil
 }
 
-// removeAll takes every set out, also those of other versions. Removing a link's
-// last pin detaches it.
+// removeAll takes every set out, also those of other versions, and nothing else
+// that may lie there. Removing a link's last pin detaches it: links go first.
 func (p *pins) removeAll() error {
-	var errs []error
-	err := filepath.WalkDir(p.dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+	for _, kind := range []string{"link_*", "prog_*", "map_*", ""} {
+		paths, err := filepath.Glob(filepath.Join(p.dir, "????????????", kind))
+		if err != nil {
+			return fmt.Errorf("list pins: %w", err)
 		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
+		for _, path := range paths {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("remove pin: %w", err)
+			}
 		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		errs = append(errs, fmt.Errorf("list pins: %w", err))
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // Unload removes a capture that is pinned in dir, of whatever version, without
@@ -192,15 +195,6 @@ func Unload(dir string, log *slog.Logger) (bool, error) {
 	}
 	if err := p.removeAll(); err != nil {
 		return len(found) > 0, err
-	}
-	sets, err := filepath.Glob(filepath.Join(p.dir, "*"))
-	if err != nil {
-		return len(found) > 0, err
-	}
-	for _, s := range sets {
-		if err := os.Remove(s); err != nil {
-			return len(found) > 0, fmt.Errorf("remove pin directory: %w", err)
-		}
 	}
 	return len(found) > 0, p.unmount()
 }

@@ -30,7 +30,7 @@ type Config struct {
 	// terminal (up to 4 of up to 15 bytes; a name stands for all that begin so).
 	Logins []string
 	// Starters are names of programs that are about to start a session (up to
-	// 8). They only make the recorder get ready earlier.
+	// 16). They only make the recorder get ready earlier.
 	Starters []string
 	// Procfs is where the node's /proc is.
 	Procfs string
@@ -48,8 +48,8 @@ func (c Config) Validate() error {
 	if len(c.Logins) > 4 {
 		errs = append(errs, fmt.Errorf("%d login programs: at most 4", len(c.Logins)))
 	}
-	if len(c.Starters) > 8 {
-		errs = append(errs, fmt.Errorf("%d starter programs: at most 8", len(c.Starters)))
+	if len(c.Starters) > 16 {
+		errs = append(errs, fmt.Errorf("%d starter programs: at most 16", len(c.Starters)))
 	}
 	for _, n := range append(append([]string{}, c.Logins...), c.Starters...) {
 		if n == "" || len(n) > 15 {
@@ -97,6 +97,9 @@ func Open(cfg Config, log *slog.Logger) (_ *Probe, err error) {
 	p := &Probe{cfg: cfg, log: log}
 	defer func() {
 		if err != nil {
+			if p.pins != nil && !p.resumed {
+				err = errors.Join(err, p.pins.removeAll(), p.pins.unmount())
+			}
 			err = errors.Join(err, p.Close())
 		}
 	}()
@@ -121,6 +124,9 @@ func Open(cfg Config, log *slog.Logger) (_ *Probe, err error) {
 	if !p.resumed {
 		if p.pins != nil {
 			if err := p.pins.removeAll(); err != nil {
+				return nil, err
+			}
+			if err := p.pins.make(); err != nil {
 				return nil, err
 			}
 		}

@@ -20,7 +20,7 @@ type recorderConfig struct {
 	Mntns     uint32
 	Pidns     uint32
 	Logins    [4][16]int8
-	Starters  [8][16]int8
+	Starters  [16][16]int8
 }
 
 type recorderContainerInfo struct {
@@ -57,6 +57,7 @@ type recorderEvExec struct {
 	Seq       uint64
 	Outer     uint64
 	ArgvAll   uint64
+	Written   uint64
 	ArgvLen   uint32
 	CgroupLen uint32
 	Kind      uint32

@@ -3,6 +3,7 @@ package tracker
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kubetape/kubetape/internal/cgroup"
 	"github.com/kubetape/kubetape/internal/kevent"
@@ -25,7 +26,7 @@ func (t *Tracker) enter(ev *kevent.Event) {
 	s := t.add(ev.Session, m, *p)
 	t.stats.Begun[kind]++
 	t.rec.Begin(m, *p)
-	if since, seen := t.world.SeenSince(); !seen || since > ev.At {
+	if t.late(ev) {
 		// Bytes may have passed before anybody looked. How many is not known.
 		for i, open := range s.has {
 			if open {
@@ -34,6 +35,24 @@ func (t *Tracker) enter(ev *kevent.Event) {
 		}
 	}
 }
+
+// late reports whether bytes may have passed before streams were seen. A
+// process that has not written anything since it began has said nothing.
+func (t *Tracker) late(ev *kevent.Event) bool {
+	since, seen := t.world.SeenSince()
+	if seen && since <= ev.At {
+		return false
+	}
+	if !seen || since > ev.At+uint64(maxLate) {
+		return true
+	}
+	n, ok := t.world.Wrote(ev.Program.PID)
+	return !ok || n != ev.Program.Written
+}
+
+// maxLate is how long after a session's beginning its streams must be seen at
+// the latest, for the proof by Wrote to count: nobody types that early.
+const maxLate = 50 * time.Millisecond
 
 func (t *Tracker) classify(p *kevent.Program) (session.Kind, cgroup.Container, bool) {
 	switch p.Kind {

@@ -34,6 +34,8 @@ type World interface {
 	// Holds reports whether a process still has the other end of a session's
 	// stream behind one of its descriptors.
 	Holds(pid, fd, tty int, terminal bool) bool
+	// Wrote returns how many bytes a process has written to anything.
+	Wrote(pid int) (uint64, bool)
 	// SeenSince returns since when streams are seen, and whether they are.
 	SeenSince() (uint64, bool)
 }
