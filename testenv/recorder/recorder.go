@@ -48,7 +48,7 @@ type Recorder struct {
 // must be called.
 func New(binary, dir string, o Options) (*Recorder, error) {
 	r := &Recorder{binary: binary, dir: dir, options: o}
-	for _, name := range []string{"recordings", "state", "bpf", "run"} {
+	for _, name := range []string{"recordings", "bpf", "run"} {
 		if err := os.MkdirAll(r.path(name), 0o700); err != nil {
 			return nil, err
 		}
@@ -85,8 +85,8 @@ func (r *Recorder) Start(ctx context.Context) error {
 	}
 	defer log.Close()
 	args := append([]string{
-		"run", "--config", r.path("node.yaml"), "--recordings", r.Recordings(), "--pin-dir", r.path("bpf"),
-		"--state-dir", r.path("state"), "--metrics", "127.0.0.1:0", "--ready-file", ready,
+		"run", "--config", r.path("node.yaml"), "--recordings", r.Recordings(), "--pin-dir", r.path("bpf/kubetape"),
+		"--listen", "127.0.0.1:0", "--ready-file", ready,
 	}, r.options.Flags...)
 	r.cmd = exec.Command(r.binary, args...)
 	r.cmd.Stdout, r.cmd.Stderr = log, log

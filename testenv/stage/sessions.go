@@ -68,13 +68,13 @@ func untilSize(cols, rows int) string {
 
 // InteractiveExec is a shell in the box on a terminal, with a resize.
 func (s *Stage) InteractiveExec(ctx context.Context) (compare.Held, error) {
-	res, err := Play(ctx, s.Containerd.Exec(Box, true, "/bin/sh"), client.Window{Cols: 100, Rows: 30, Raw: true}, []Step{
+	res, err := Play(ctx, s.Containerd.Exec(s.Box, true, "/bin/sh"), client.Window{Cols: 100, Rows: 30, Raw: true}, []Step{
 		{Expect: "# ", Type: "echo hello from a container; ls /\n"},
 		{Expect: "usr\r\n", Cols: 132, Rows: 43, Type: untilSize(132, 43)},
 		{Expect: "size is 132x43\r\n", Type: "cat /etc/passwd\n"},
 		{Expect: "nobody:/:/bin/sh\r\n", Type: "exit 7\n"},
 	})
-	h := compare.Held{Name: "interactive exec", Kind: session.Exec, TTY: true, Container: Box, Argv: "/bin/sh", Result: res}
+	h := compare.Held{Name: "interactive exec", Kind: session.Exec, TTY: true, Container: s.Box, Argv: "/bin/sh", Result: res}
 	return h, wrap(h.Name, err)
 }
 
@@ -86,9 +86,9 @@ func (s *Stage) PipedExec(ctx context.Context) (compare.Held, error) {
 	if err != nil {
 		return compare.Held{}, err
 	}
-	cmd := s.Containerd.Exec(Box, false, "/bin/sh", "-c", "workload cat; workload emit -stderr "+strconv.Itoa(n)+" 18")
+	cmd := s.Containerd.Exec(s.Box, false, "/bin/sh", "-c", "workload cat; workload emit -stderr "+strconv.Itoa(n)+" 18")
 	res, err := client.Pipe(ctx, cmd, client.Streams{Stdin: bytes.NewReader(in)})
-	h := compare.Held{Name: "piped exec", Kind: session.Exec, Container: Box, Argv: "workload cat", Result: res}
+	h := compare.Held{Name: "piped exec", Kind: session.Exec, Container: s.Box, Argv: "workload cat", Result: res}
 	if err == nil && res.Received != client.SumOf(in) {
 		err = fmt.Errorf("sent %+v, got back %+v", client.SumOf(in), res.Received)
 	}
@@ -119,7 +119,7 @@ func (s *Stage) Command(ctx context.Context) (compare.Held, error) {
 
 // Nsenter is a shell in the box's namespaces that no runtime was asked for.
 func (s *Stage) Nsenter(ctx context.Context) (compare.Held, error) {
-	pid, err := s.Containerd.InitPID(ctx, Box)
+	pid, err := s.Containerd.InitPID(ctx, s.Box)
 	if err != nil {
 		return compare.Held{}, err
 	}
@@ -128,7 +128,7 @@ func (s *Stage) Nsenter(ctx context.Context) (compare.Held, error) {
 		{Expect: "# ", Type: "echo nobody asked the run''time\n"},
 		{Expect: "runtime\r\n", Type: "exit\n"},
 	})
-	h := compare.Held{Name: "nsenter", Kind: session.Exec, TTY: true, Container: Box, Result: res}
+	h := compare.Held{Name: "nsenter", Kind: session.Exec, TTY: true, Container: s.Box, Result: res}
 	return h, wrap(h.Name, err)
 }
 

@@ -21,10 +21,6 @@ import (
 // Image is the name of the image of every container here.
 const Image = "kubetape.test/box:1"
 
-// Box is the ID of the container that runs from the start: it has no terminal
-// and no stdin, so it is no session itself.
-const Box = "box"
-
 // Needs are the programs that a stage is made of.
 var Needs = []string{"containerd", "ctr", "runc", "busybox", "sshd", "ssh", "ssh-keygen", "scp", "nsenter"}
 
@@ -34,6 +30,10 @@ type Stage struct {
 	Programs   binaries.Set
 	Containerd *containerd.Daemon
 	SSHD       *sshd.Server
+	// Box is the ID of the container that runs from the start: it has no terminal
+	// and no stdin, so it is no session itself. Like every ID here it holds the
+	// stage's name, so that two stages on one machine are not mixed up.
+	Box string
 
 	recorders []*recorder.Recorder
 }
@@ -101,7 +101,8 @@ func (s *Stage) containers(ctx context.Context) error {
 	if err := s.Containerd.Import(ctx, archive); err != nil {
 		return err
 	}
-	box := containerd.Container{ID: Box, Image: Image, Argv: []string{"/bin/workload", "sleep-forever"}}
+	s.Box = s.ID("box")
+	box := containerd.Container{ID: s.Box, Image: Image, Argv: []string{"/bin/workload", "sleep-forever"}}
 	return s.Containerd.Run(ctx, box)
 }
 
@@ -113,6 +114,9 @@ func (s *Stage) logins(ctx context.Context) error {
 	s.SSHD, err = sshd.Start(ctx, dir)
 	return err
 }
+
+// ID returns an ID for a container that no other stage gives.
+func (s *Stage) ID(name string) string { return name + "-" + s.Containerd.Namespace }
 
 // Recorder prepares a recorder with directories of its own, named after name.
 // It is closed with the stage.
