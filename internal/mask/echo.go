@@ -171,6 +171,8 @@ func (d *drawn) goBack(k token) {
 	switch {
 	case k.c == '\r':
 		d.redo = d.text[d.row:]
+	case k.c == 'C':
+		d.redo = nil // fish reaches a column by \r and so many to the right
 	case k.back > 0:
 		d.redo = lastRunes(d.text, k.back+runes(d.redo))
 	}
@@ -209,11 +211,13 @@ func (m *Mask) skipKeys(w *walked) (enter bool) {
 }
 
 // wraps reports whether toks begin with what readline and zsh write to reach the
-// next row: a blank, a carriage return, and no new line.
+// next row: a blank, a carriage return, and neither a new line nor a way back to
+// the right (then the blank is one that was typed).
 func wraps(toks []token) bool {
-	return len(toks) > 1 && toks[0].kind == text && toks[0].c == ' ' &&
-		toks[1].kind == cursor && toks[1].c == '\r' &&
-		(len(toks) == 2 || toks[2].kind != newline)
+	if len(toks) < 2 || toks[0].kind != text || toks[0].c != ' ' || toks[1].kind != cursor || toks[1].c != '\r' {
+		return false
+	}
+	return len(toks) == 2 || toks[2].kind != newline && (toks[2].kind != cursor || toks[2].c != 'C')
 }
 
 // goesBack reports whether toks move the cursor back before a new line begins.
@@ -226,6 +230,10 @@ func goesBack(toks []token) bool {
 			return false
 		case k.kind == cursor && k.c == '\r':
 			atLeft = true
+		case k.kind == cursor && k.c == 'C':
+			if atLeft {
+				return true
+			}
 		case k.kind == cursor || k.kind == text && atLeft:
 			return true
 		}

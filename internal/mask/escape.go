@@ -72,7 +72,7 @@ func (e *escape) plain(toks []token, c byte) []token {
 	switch {
 	case c == 0x1b:
 		e.in = start
-		return append(toks, token{kind: other})
+		return toks
 	case printable(c):
 		return append(toks, token{kind: text, c: c})
 	case c == '\r':
@@ -117,7 +117,7 @@ func (e *escape) control(toks []token, c byte) []token {
 	switch {
 	case c == 'D' && !e.many: // cursor back
 		return append(toks, token{kind: cursor, c: c, back: max(e.param, 1)})
-	case c == 'A' || c == 'G': // up, to a column
+	case c == 'A' || c == 'C' || c == 'G': // up, to the right, to a column
 		return append(toks, token{kind: cursor, c: c})
 	}
 	return toks

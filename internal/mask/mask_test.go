@@ -80,6 +80,11 @@ func TestMasked(t *testing.T) {
 		{"raw, a title before the echo", func(s *script) { s.in(raw, "ls").show("\x1b]0;ti").show("tle\x1b\\ls") }, "ls"},
 		{"raw, a bell before the echo", func(s *script) { s.in(raw, "ls").show("\als") }, "ls"},
 		{"raw, autosuggestion behind the echo", func(s *script) { s.in(raw, "l").show("l\x1b[90ms -la\x1b[39m\x1b[5D") }, "l"},
+		{"raw, columns reached from the left as fish does", func(s *script) {
+			s.in(raw, "c").show("c\r\x1b[12C").in(raw, "d").show("d\r\x1b[13C").show("\b\bcd\r\x1b[13C").
+				in(raw, "c").show("\r\x1b[13Ccho a-b\r\x1b[14C")
+		}, "cdc"},
+		{"raw, a message behind columns to the right", func(s *script) { s.in(raw, "W").show("Wel\x1b[3Ccome\r\n") }, "<1>"},
 		{"raw, character split over inputs", func(s *script) { s.in(raw, "\xc3").in(raw, "\xa9").show("é") }, "é"},
 		{"raw, redrawn from the character before", func(s *script) { s.in(raw, "l").show("l").in(raw, "l").show("\bll") }, "ll"},
 		{"raw, redrawn over a wide character", func(s *script) { s.in(raw, "é").show("é").in(raw, "a").show("\béa") }, "éa"},

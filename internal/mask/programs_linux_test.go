@@ -209,9 +209,9 @@ func TestLineEditingIsKept(t *testing.T) {
 		{"insertion in the middle, two at once", bash, []step{
 			{"echo ad", "echo ad"}, {"\x1b[D", "\b"}, {"bc", "\b"}, {"\r", "READY> "}}},
 		{"completion in bash", bash, []step{
-			{"mkdir somewhere\r", "READY> "}, {"cd so", "cd so"}, {"\t", "mewhere/"}, {"x", "x"}, {"\x03", "READY> "}}},
+			{"mkdir somewhere\r", "READY> "}, {"cd so", "cd so"}, {"\t", "mewhere/"}, {"x", "x"}, {"\x15", ""}, {"\r", "READY> "}}},
 		{"completion in zsh", []string{"zsh", "-f", "-i"}, []step{
-			{"mkdir somewhere\r", "READY> "}, {"cd so", "d so"}, {"\t", "mewhere"}, {"\x03", "READY> "}}},
+			{"mkdir somewhere\r", "READY> "}, {"cd so", "d so"}, {"\t", "mewhere"}, {"\x15", ""}, {"\r", "READY> "}}},
 		{"bracketed paste in bash", bash, []step{
 			{"\x1b[200~echo pasted words\x1b[201~", "words"}, {"\r", "READY> "}}},
 		{"bracketed paste of two lines in bash", bash, []step{
