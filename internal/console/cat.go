@@ -3,6 +3,7 @@ package console
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -67,7 +68,7 @@ func walk(ctx context.Context, t *tape, info *recording.Info, bar *progress, do 
 	defer bar.end()
 	for n := 0; ; n++ {
 		ev, err := t.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

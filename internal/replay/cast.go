@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -60,7 +61,7 @@ func Cast(w io.Writer, tape Tape, m session.Meta, version int) (CastReport, erro
 	if e := bw.Flush(); e != nil {
 		return c.report, e
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return c.report, err

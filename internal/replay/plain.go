@@ -3,6 +3,7 @@ package replay
 import (
 	"bufio"
 	"encoding/base64"
+	"errors"
 	"io"
 	"time"
 
@@ -86,7 +87,7 @@ func finish(bw *bufio.Writer, err error) error {
 	if e := bw.Flush(); e != nil {
 		return e
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

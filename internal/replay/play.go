@@ -330,7 +330,7 @@ var errStop = errors.New("stop")
 
 // endOf turns the ways in which a replay ends well into nil.
 func endOf(err error) error {
-	if err == io.EOF || err == errStop {
+	if errors.Is(err, io.EOF) || errors.Is(err, errStop) {
 		return nil
 	}
 	return err
