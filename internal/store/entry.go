@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net"
 	"path"
@@ -54,6 +55,10 @@ func read(f file, filter Filter) (Entry, bool, error) {
 		return Entry{}, false, nil // the kind is part of the ID, which is checked below
 	}
 	info, err := recording.ReadInfo(f.path)
+	if errors.Is(err, recording.ErrTorn) && strings.HasSuffix(f.path, recording.PartSuffix) {
+		// A session that has only just begun: its header is not in the file yet.
+		info.Meta.ID, info.Meta.Kind, info.Status, err = f.id, f.id.Kind(), session.Open, nil
+	}
 	if err != nil {
 		return Entry{}, false, err
 	}

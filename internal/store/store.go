@@ -71,8 +71,9 @@ func (s *Store) files() ([]file, error) {
 		}
 		return strings.Compare(a.path, b.path)
 	})
-	return slices.CompactFunc(all, func(a, b file) bool {
-		return a.path+strings.TrimPrefix(recording.PartSuffix, recording.Suffix) == b.path
+	return slices.CompactFunc(all, func(part, finished file) bool { // the later one first
+		base, ok := strings.CutSuffix(part.path, recording.PartSuffix)
+		return ok && base+recording.Suffix == finished.path
 	}), nil
 }
 
