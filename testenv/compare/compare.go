@@ -21,6 +21,7 @@ type Held struct {
 	TTY       bool
 	Container string // its ID, where the session was in one
 	Argv      string // a part of what the session ran; "" fits everything
+	Peer      string // beginning of the other end's address; "" fits everything
 	Result    client.Result
 	// Unseen streams are not compared: the client program has them (scp's stdin is
 	// its own protocol).
@@ -64,6 +65,7 @@ func fits(e store.Entry, h Held) bool {
 	}
 	return e.Meta.Kind == h.Kind && e.Meta.TTY == h.TTY &&
 		(h.Container == "" || e.Meta.ContainerID == h.Container) &&
+		strings.HasPrefix(e.Meta.Peer, h.Peer) &&
 		strings.Contains(strings.Join(argv, " "), h.Argv)
 }
 

@@ -191,7 +191,7 @@ var theFile = must(pattern.Bytes(78, 200_000))
 // business, so the streams are not compared with anything.
 func copied(sftp bool) func(context.Context, *stage.Stage) (compare.Held, error) {
 	return func(ctx context.Context, s *stage.Stage) (compare.Held, error) {
-		h := compare.Held{Name: "copy", Kind: session.Shell, Argv: "scp", Unseen: session.Streams[:], AnyExit: true}
+		h := compare.Held{Name: "copy", Kind: session.Shell, Peer: "127.0.0.1:", Argv: "scp", Unseen: session.Streams[:], AnyExit: true}
 		if sftp {
 			h.Argv = "sftp-server"
 		}

@@ -70,9 +70,12 @@ func untilSize(cols, rows int) string {
 func (s *Stage) InteractiveExec(ctx context.Context) (compare.Held, error) {
 	res, err := Play(ctx, s.Containerd.Exec(s.Box, true, "/bin/sh"), client.Window{Cols: 100, Rows: 30, Raw: true}, []Step{
 		{Expect: "# ", Type: "echo hello from a container; ls /\n"},
-		{Expect: "usr\r\n", Cols: 132, Rows: 43, Type: untilSize(132, 43)},
-		{Expect: "size is 132x43\r\n", Type: "cat /etc/passwd\n"},
-		{Expect: "nobody:/:/bin/sh\r\n", Type: "exit 7\n"},
+		{Expect: "usr\r\n"},
+		{Expect: "# ", Cols: 132, Rows: 43, Type: untilSize(132, 43)},
+		{Expect: "size is 132x43\r\n"},
+		{Expect: "# ", Type: "cat /etc/passwd\n"},
+		{Expect: "nobody:/:/bin/sh\r\n"},
+		{Expect: "# ", Type: "exit 7\n"},
 	})
 	h := compare.Held{Name: "interactive exec", Kind: session.Exec, TTY: true, Container: s.Box, Argv: "/bin/sh", Result: res}
 	return h, wrap(h.Name, err)
@@ -99,9 +102,10 @@ func (s *Stage) PipedExec(ctx context.Context) (compare.Held, error) {
 func (s *Stage) Login(ctx context.Context) (compare.Held, error) {
 	res, err := Play(ctx, s.SSHD.SSH(true), client.Window{Cols: 90, Rows: 25}, []Step{
 		{Expect: "# ", Type: "echo hello from the no''de\n"},
-		{Expect: "hello from the node\r\n", Type: "exit\n"},
+		{Expect: "hello from the node\r\n"},
+		{Expect: "# ", Type: "exit\n"},
 	})
-	h := compare.Held{Name: "ssh login", Kind: session.Shell, TTY: true, Result: res}
+	h := compare.Held{Name: "ssh login", Kind: session.Shell, TTY: true, Peer: "127.0.0.1:", Result: res}
 	return h, wrap(h.Name, err)
 }
 
@@ -113,7 +117,7 @@ func (s *Stage) Command(ctx context.Context) (compare.Held, error) {
 	}
 	cmd := s.SSHD.SSH(false, "cat; echo apart >&2; exit 3")
 	res, err := client.Pipe(ctx, cmd, client.Streams{Stdin: bytes.NewReader(in)})
-	h := compare.Held{Name: "ssh command", Kind: session.Shell, Result: res}
+	h := compare.Held{Name: "ssh command", Kind: session.Shell, Peer: "127.0.0.1:", Result: res}
 	return h, wrap(h.Name, err)
 }
 
@@ -126,7 +130,8 @@ func (s *Stage) Nsenter(ctx context.Context) (compare.Held, error) {
 	cmd := exec.Command("nsenter", "--target", strconv.Itoa(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "/bin/sh")
 	res, err := Play(ctx, cmd, client.Window{Cols: 80, Rows: 24}, []Step{
 		{Expect: "# ", Type: "echo nobody asked the run''time\n"},
-		{Expect: "runtime\r\n", Type: "exit\n"},
+		{Expect: "runtime\r\n"},
+		{Expect: "# ", Type: "exit\n"},
 	})
 	h := compare.Held{Name: "nsenter", Kind: session.Exec, TTY: true, Container: s.Box, Result: res}
 	return h, wrap(h.Name, err)
