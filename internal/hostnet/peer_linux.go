@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -130,10 +129,16 @@ func open(path, ns string) (*netlink.Handle, error) {
 	if own, err := os.Readlink("/proc/thread-self/ns/net"); err == nil && own == ns {
 		return netlink.NewHandle(unix.NETLINK_INET_DIAG)
 	}
-	fd, err := netns.GetFromPath(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = fd.Close() }() // opened for reading: nothing to lose
-	return netlink.NewHandleAt(fd, unix.NETLINK_INET_DIAG)
+	defer func() { _ = f.Close() }() // opened for reading: nothing to lose
+	return openAt(netlink.NewHandleAt, int(f.Fd()))
+}
+
+// openAt calls netlink's function with its own type for a namespace, which
+// comes from a module that this one need not import.
+func openAt[NS ~int](open func(NS, ...int) (*netlink.Handle, error), fd int) (*netlink.Handle, error) {
+	return open(NS(fd), unix.NETLINK_INET_DIAG)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -189,7 +188,7 @@ func (x *terminal) state(echo, icanon bool) {
 		if (tio.Lflag&unix.ECHO != 0) == echo && (tio.Lflag&unix.ICANON != 0) == icanon {
 			return
 		}
-		unix.Nanosleep(&unix.Timespec{Nsec: 1e6}, nil) // the kernel has no signal for this
+		_ = unix.Nanosleep(&unix.Timespec{Nsec: 1e6}, nil) // the kernel has no signal for this
 	}
 	x.t.Fatal("the terminal's state did not change")
 }
@@ -214,15 +213,5 @@ func (x *terminal) wantAll() {
 	x.t.Helper()
 	if kept, masked := x.result(); masked != 0 {
 		x.t.Errorf("masked %d bytes\n kept %q\ntyped %q\nshown %q", masked, kept, x.sent, x.shown)
-	}
-}
-
-// wantWithout wants everything but secret.
-func (x *terminal) wantWithout(secret string) {
-	x.t.Helper()
-	kept, masked := x.result()
-	want := strings.Replace(string(x.sent), secret, "", 1)
-	if kept != want {
-		x.t.Errorf(" kept %q, masked %d\n want %q\nshown %q", kept, masked, want, x.shown)
 	}
 }
