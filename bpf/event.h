@@ -23,6 +23,7 @@ enum event_type {
 	EV_EXIT = 6,	/* such a process, or the first one, ended: struct ev_exit */
 	EV_RESIZE = 7,	/* struct ev_resize */
 	EV_HINT = 8,	/* something is about to start a session: only the header */
+	EV_UNBORN = 9,	/* a pipe that may become a session's stdin is watched: only the header */
 };
 
 enum enter_kind {
@@ -119,7 +120,7 @@ struct session {
 	u64 outer;
 	u64 started;
 	u32 first; /* process id */
-	u32 kind;
+	u32 kind; /* enum enter_kind, 0: not born yet */
 	u32 exited;
 	u32 code;
 	u64 live; /* processes inside */
@@ -174,12 +175,19 @@ struct container_info {
 	u32 other; /* the container's other key */
 };
 
+/* A name of a program as two words; mask covers the bytes that count. */
+struct name {
+	u64 text[2];
+	u64 mask[2]; /* 0: matches nothing */
+};
+
 struct config {
 	u64 ring_bytes;
 	u64 fair_bytes; /* in a ring more than half full a session may hold this much */
 	u32 mntns;	/* the node's own */
 	u32 pidns;
-	char logins[4][16]; /* parents of logins without a terminal */
-	char starters[16][16]; /* programs that are about to start a session */
+	struct name logins[4];	  /* parents of logins without a terminal */
+	struct name starters[16]; /* programs that are about to start a session */
+	struct name carriers[8];  /* of which those that hand their own pipes on to it */
 };
 #endif

@@ -76,6 +76,7 @@ struct scratch_exec {
 	struct ev_exec ev;
 	/* cgroup path and argv, each up to its own limit, one after the other */
 	u8 bytes[KT_CGROUP + KT_ARGS + 256];
+	u64 before; /* bytes that lay in the stdin pipe, or UNKNOWN */
 };
 
 struct {

@@ -13,6 +13,12 @@
 
 #define NO_LOGIN 0xffffffff
 
+static __always_inline struct scratch_exec *exec_buf(void)
+{
+	u32 zero = 0;
+	return bpf_map_lookup_elem(&exec_scratch, &zero);
+}
+
 static __always_inline u32 mntns_of(struct task_struct *t)
 {
 	return BPF_CORE_READ(t, nsproxy, mnt_ns, ns.inum);
@@ -41,35 +47,52 @@ static __always_inline u32 pidns_of(struct task_struct *t, u32 *nr)
 	return BPF_CORE_READ(ns, ns.inum);
 }
 
-static __always_inline bool same16(const char *a, const volatile char *b)
+struct comm {
+	u64 text[2];
+};
+
+static __always_inline struct comm comm_of(struct task_struct *t)
 {
-	/* b is a prefix of a; an empty b matches nothing */
-	if (!b[0])
-		return false;
-#pragma unroll
-	for (int i = 0; i < 16; i++) {
-		if (!b[i])
-			return true;
-		if (a[i] != b[i])
-			return false;
+	struct comm c = {};
+
+	bpf_probe_read_kernel(&c, sizeof(c), __builtin_preserve_access_index(&t->comm));
+	return c;
+}
+
+/* Without branches: the verifier walks a loop of branches 2^n times. */
+static __always_inline bool match(const struct comm *c, const volatile struct name *names, int n)
+{
+	u64 hit = 0;
+
+	for (int i = 0; i < n; i++) {
+		u64 diff = ((c->text[0] ^ names[i].text[0]) & names[i].mask[0]) |
+			   ((c->text[1] ^ names[i].text[1]) & names[i].mask[1]);
+		u64 zero = (diff | -diff) >> 63; /* 0 if equal, else 1 */
+
+		hit |= (zero ^ 1) & (names[i].mask[0] & 1);
 	}
-	return true;
+	return hit;
 }
 
-static __always_inline bool is_login(const char *comm)
+static __always_inline bool is_login(struct task_struct *t)
 {
-	for (int i = 0; i < 4; i++)
-		if (same16(comm, cfg.logins[i]))
-			return true;
-	return false;
+	struct comm c = comm_of(t);
+
+	return match(&c, cfg.logins, 4);
 }
 
-static __always_inline bool is_starter(const char *comm)
+static __always_inline bool is_starter(struct task_struct *t)
 {
-	for (int i = 0; i < 16; i++)
-		if (same16(comm, cfg.starters[i]))
-			return true;
-	return false;
+	struct comm c = comm_of(t);
+
+	return match(&c, cfg.starters, 16);
+}
+
+static __always_inline bool is_carrier(struct task_struct *t)
+{
+	struct comm c = comm_of(t);
+
+	return match(&c, cfg.carriers, 8);
 }
 
 static __always_inline void hint(void)
@@ -103,6 +126,40 @@ static __always_inline u64 pending(struct file *f)
 	return sum;
 }
 
+#define UNKNOWN (~0ULL) /* some bytes; how many is not known */
+
+/* Whether something lies in a socket's queue. */
+static __always_inline bool queued(struct file *f)
+{
+	struct socket *s = BPF_CORE_READ(f, private_data);
+
+	return BPF_CORE_READ(s, sk, sk_receive_queue.qlen) != 0;
+}
+
+static __always_inline u64 new_sid(void)
+{
+	/*
+	 * Unique until the next boot: two processors may read one time, one
+	 * processor may not. (An atomic add that returns a value needs 5.12.)
+	 */
+	return bpf_ktime_get_ns() << 8 | (bpf_get_smp_processor_id() & 0xff);
+}
+
+static __always_inline bool is_unborn(u64 sid)
+{
+	struct session *s = bpf_map_lookup_elem(&sessions, &sid);
+
+	return s && !s->kind;
+}
+
+/* The session that waits to be born on an object, or 0. */
+static __always_inline u64 unborn_on(struct object *o)
+{
+	struct object_info *info = bpf_map_lookup_elem(&objects, &o->key);
+
+	return info && info->to[0].sid && is_unborn(info->to[0].sid) ? info->to[0].sid : 0;
+}
+
 /*
  * Makes sid one of the sessions of an object. Sessions that do not enclose this
  * one are put out: a tty_struct or a terminal that is used again belongs to the
@@ -132,7 +189,7 @@ static __always_inline void join(struct object *o, u64 sid, u64 outer, u64 outer
 					return;
 				continue;
 			}
-			if (!s || n >= KT_SHARE)
+			if (!s || n >= KT_SHARE || is_unborn(s))
 				continue;
 			if (o->slave ? (s == outer || s == outer2) : true) {
 				if (n == 1)
@@ -147,16 +204,23 @@ static __always_inline void join(struct object *o, u64 sid, u64 outer, u64 outer
 		__sync_fetch_and_add(&c->streams_full, 1);
 }
 
-/* Registers the streams behind fds 0 to 2 of a session's first process. */
-static __always_inline void join_fds(struct task_struct *t, struct ev_exec *ev, u64 sid,
-				     struct session *s, u64 *before)
+/*
+ * Registers the streams behind fds 0 to 2 of a session's first process: the
+ * current one.
+ */
+__attribute__((noinline)) int join_fds(u64 sid, u64 outer)
 {
-	u64 outer2 = 0;
-	struct session *up = s->outer ? bpf_map_lookup_elem(&sessions, &s->outer) : 0;
+	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+	struct session *up = outer ? bpf_map_lookup_elem(&sessions, &outer) : 0;
+	struct scratch_exec *x = exec_buf();
+	u64 outer2 = up ? up->outer : 0;
 	u64 first_pipe = 0;
+	struct ev_exec *ev;
 
-	if (up)
-		outer2 = up->outer;
+	if (!x)
+		return 0;
+	ev = &x->ev;
+	x->before = 0;
 	for (u32 fd = 0; fd < KT_STREAMS; fd++) {
 		struct object o = {};
 		struct file *f = file_of(t, fd);
@@ -173,23 +237,26 @@ static __always_inline void join_fds(struct task_struct *t, struct ev_exec *ev, 
 			ev->cols = BPF_CORE_READ(slave, winsize.ws_col);
 			ev->lflag = lflag_of(slave);
 			ev->tty_index = BPF_CORE_READ(slave, index);
-			join(&o, sid, s->outer, outer2, 1, 0);
+			join(&o, sid, outer, outer2, 1, 0);
 		} else if (o.kind == FD_PIPE) {
 			if (fd == 0)
-				*before = pending(f);
+				x->before = pending(f);
 			if (fd == 2 && o.key.obj == first_pipe)
 				continue; /* 2>&1 */
 			if (fd == 1)
 				first_pipe = o.key.obj;
-			join(&o, sid, s->outer, outer2, fd == 0 ? -1 : fd, fd == 0 ? 0 : -1);
+			join(&o, sid, outer, outer2, fd == 0 ? -1 : fd, fd == 0 ? 0 : -1);
 		} else if (o.kind == FD_SOCKET) {
 			if (fd != 0 && o.key.obj == first_pipe)
 				continue;
 			first_pipe = o.key.obj;
+			if (fd == 0 && queued(f))
+				x->before = UNKNOWN;
 			if (name_peer(&o, f))
-				join(&o, sid, s->outer, outer2, fd == 2 ? 2 : 1, fd == 2 ? -1 : 0);
+				join(&o, sid, outer, outer2, fd == 2 ? 2 : 1, fd == 2 ? -1 : 0);
 		}
 	}
+	return 0;
 }
 
 static __always_inline u32 append_name(u8 *dst, u32 at, struct kernfs_node *kn)
@@ -232,13 +299,17 @@ static __always_inline struct cgroup *cgroup_at(struct css_set *set, u32 id)
  * hierarchy's, or where the task is at its root that of a v1 controller which
  * every runtime uses.
  */
-static __always_inline u32 cgroup_path(struct task_struct *t, u8 *dst)
+__attribute__((noinline)) u32 cgroup_path(void)
 {
+	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+	struct scratch_exec *x = exec_buf();
 	struct css_set *set = BPF_CORE_READ(t, cgroups);
 	struct cgroup *cg = BPF_CORE_READ(set, dfl_cgrp);
 	struct kernfs_node *kn = cg ? BPF_CORE_READ(cg, kn) : 0;
 	u32 at = 0;
 
+	if (!x)
+		return 0;
 	if (!kn || !parent_of(kn)) {
 		if (bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
 			cg = cgroup_at(set, bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id));
@@ -252,7 +323,7 @@ static __always_inline u32 cgroup_path(struct task_struct *t, u8 *dst)
 	for (int i = 0; i < 8; i++) {
 		if (!kn || !parent_of(kn))
 			break;
-		at = append_name(dst, at, kn);
+		at = append_name(x->bytes, at, kn);
 		kn = parent_of(kn);
 	}
 	return at;
@@ -297,21 +368,19 @@ static __always_inline void fill(struct task_struct *t, struct scratch_exec *x, 
 	bpf_probe_read_kernel(x->ev.parent, sizeof(x->ev.parent), &p->comm);
 }
 
-static __always_inline struct scratch_exec *exec_buf(void)
-{
-	u32 zero = 0;
-	return bpf_map_lookup_elem(&exec_scratch, &zero);
-}
-
 /* A process of a session runs a program: told to it and to what encloses it. */
-static __always_inline void tell_exec(struct scratch_exec *x, u64 sid)
+__attribute__((noinline)) int tell_exec(u64 sid)
 {
+	struct scratch_exec *x = exec_buf();
+
+	if (!x)
+		return 0;
 	for (int i = 0; i < KT_SHARE; i++) {
 		struct session *s = sid ? bpf_map_lookup_elem(&sessions, &sid) : 0;
 		u32 n = x->ev.argv_len;
 
 		if (!s)
-			return;
+			return 0;
 		if (n > KT_ARGS)
 			n = KT_ARGS;
 		x->ev.h.sid = sid;
@@ -322,14 +391,19 @@ static __always_inline void tell_exec(struct scratch_exec *x, u64 sid)
 		emit(sid, x, sizeof(x->ev) + n);
 		sid = s->outer;
 	}
+	return 0;
 }
 
-static __always_inline void tell_before(u64 sid, u64 n)
+__attribute__((noinline)) int tell_before(u64 sid, u64 n)
 {
 	struct scratch_data *d = data_buf();
 
-	if (!d || !n)
-		return;
+	if (n == UNKNOWN)
+		n = 0;
+	else if (!n)
+		return 0;
+	if (!d)
+		return 0;
 	for (int i = 0; i < KT_SHARE; i++) {
 		d->to[i].sid = 0;
 		d->stream[i] = 0;
@@ -339,6 +413,27 @@ static __always_inline void tell_before(u64 sid, u64 n)
 	d->ev.lflag = d->ev.prev_lflag = d->ev.holder = d->ev.fd = 0;
 	d->ev.changed = 0;
 	send_data(d, EV_UNSEEN, n, 0);
+	return 0;
+}
+
+/* The unborn session that watches one of the current process's pipes, or 0. */
+__attribute__((noinline)) u64 unborn_here(void)
+{
+	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+
+	for (u32 fd = 0; fd < KT_STREAMS; fd++) {
+		struct object o = {};
+		struct file *f = file_of(t, fd);
+		u64 sid;
+
+		if (!f)
+			continue;
+		name_file(&o, f);
+		sid = o.kind == FD_PIPE ? unborn_on(&o) : 0;
+		if (sid)
+			return sid;
+	}
+	return 0;
 }
 
 static __always_inline u64 open_session(struct task_struct *t, struct scratch_exec *x, u32 kind,
@@ -346,22 +441,29 @@ static __always_inline u64 open_session(struct task_struct *t, struct scratch_ex
 {
 	struct counters *c = counters();
 	struct session s = {}, *kept;
-	u64 sid, before = 0;
+	bool watched;
+	u64 sid = 0;
 	u32 n, at;
 
 	if (!c)
 		return 0;
-	/*
-	 * Unique until the next boot: two processors may read one time, one
-	 * processor may not. (An atomic add that returns a value needs 5.12.)
-	 */
-	sid = bpf_ktime_get_ns() << 8 | (bpf_get_smp_processor_id() & 0xff);
+	sid = unborn_here();
 	s.outer = outer;
 	s.started = x->ev.h.ts;
 	s.first = x->ev.pid;
 	s.kind = kind;
 	s.live = 1;
 	s.mntns = x->ev.mntns;
+	kept = sid ? bpf_map_lookup_elem(&sessions, &sid) : 0;
+	if (kept) { /* its stdin was watched before it was born: nothing is pending */
+		for (int i = 0; i < KT_STREAMS; i++) {
+			s.total[i] = kept->total[i];
+			s.dropped[i] = kept->dropped[i];
+		}
+	} else {
+		sid = new_sid();
+	}
+	watched = kept != 0;
 	if (bpf_map_update_elem(&sessions, &sid, &s, BPF_ANY)) {
 		__sync_fetch_and_add(&c->sessions_full, 1);
 		return 0;
@@ -369,14 +471,14 @@ static __always_inline u64 open_session(struct task_struct *t, struct scratch_ex
 	kept = bpf_map_lookup_elem(&sessions, &sid);
 	if (!kept)
 		return 0;
-	join_fds(t, &x->ev, sid, kept, &before);
+	join_fds(sid, outer);
 	if (kind == ENTER_FIRST && x->ev.fds[0] != FD_TTY && x->ev.fds[0] != FD_PIPE &&
 	    x->ev.fds[0] != FD_SOCKET) {
 		/* A service: nothing to attach to. User space still learns of the container. */
 		bpf_map_delete_elem(&sessions, &sid);
 		sid = 0;
 	}
-	at = cgroup_path(t, x->bytes);
+	at = cgroup_path();
 	if (at > KT_CGROUP)
 		at = KT_CGROUP;
 	x->ev.cgroup_len = at;
@@ -390,8 +492,8 @@ static __always_inline u64 open_session(struct task_struct *t, struct scratch_ex
 		n = KT_CGROUP + KT_ARGS;
 	x->ev.h.size = sizeof(x->ev) + n;
 	emit(0, x, sizeof(x->ev) + n);
-	if (sid)
-		tell_before(sid, before);
+	if (sid && !watched)
+		tell_before(sid, x->before);
 	return sid;
 }
 
@@ -437,6 +539,76 @@ static __always_inline void new_container(u32 tgid, u32 mntns, u32 pidns)
 		bpf_map_update_elem(&containers, &pidns, &c, BPF_NOEXIST);
 }
 
+#define FMODE_READ 1
+
+/*
+ * Runtimes and sshd write to a pipe before the program behind it runs. So a pipe
+ * that is about to be a session's is watched from before its first byte: under
+ * the number of a session that is not born yet.
+ */
+static __always_inline void watch(struct file *f, u64 sid, s32 on_read, s32 on_write)
+{
+	struct object_info info = {}, *old;
+	struct ev_header h = {};
+	struct session s = {};
+	struct object o = {};
+
+	name_file(&o, f);
+	if (o.kind != FD_PIPE)
+		return;
+	old = bpf_map_lookup_elem(&objects, &o.key);
+	if (old && old->to[0].sid && bpf_map_lookup_elem(&sessions, &old->to[0].sid))
+		return; /* watched already, or a session's */
+	if (!bpf_map_lookup_elem(&sessions, &sid)) {
+		s.started = bpf_ktime_get_ns();
+		if (on_write == 0)
+			s.total[0] = s.dropped[0] = pending(f);
+		if (bpf_map_update_elem(&sessions, &sid, &s, BPF_ANY))
+			return;
+		h.ts = s.started;
+		h.sid = sid;
+		h.type = EV_UNBORN;
+		h.size = sizeof(h);
+		emit(0, &h, sizeof(h));
+	}
+	info.to[0].sid = sid;
+	info.to[0].on_read = on_read;
+	info.to[0].on_write = on_write;
+	bpf_map_update_elem(&objects, &o.key, &info, BPF_ANY);
+}
+
+/* A program that hands its own pipes on to a session was started. */
+__attribute__((noinline)) int watch_stdio(void)
+{
+	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+	u64 sid = new_sid();
+
+	for (u32 fd = 0; fd < KT_STREAMS; fd++) {
+		struct file *f = file_of(t, fd);
+
+		if (f)
+			watch(f, sid, fd == 0 ? -1 : fd, fd == 0 ? 0 : -1);
+	}
+	return 0;
+}
+
+#define LOGIN_FDS 32
+
+/* sshd has made the pipes of a command and forks the process that will run it. */
+__attribute__((noinline)) int watch_pipes(void)
+{
+	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+	u64 sid = new_sid();
+
+	for (u32 fd = 3; fd < LOGIN_FDS; fd++) {
+		struct file *f = file_of(t, fd);
+
+		if (f && (BPF_CORE_READ(f, f_mode) & FMODE_READ))
+			watch(f, sid + fd * (1ULL << 48), -1, 0);
+	}
+	return 0;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *bprm)
 {
@@ -451,8 +623,10 @@ int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
 	mntns = mntns_of(t);
 	pidns = pidns_of(t, &nspid);
 	host = mntns == cfg.mntns && pidns == cfg.pidns;
-	if (is_starter(t->comm))
+	if (is_starter(t))
 		hint();
+	if (host && is_carrier(t))
+		watch_stdio();
 
 	if (info) {
 		bool moved = mntns != info->mntns || pidns != info->pidns;
@@ -476,11 +650,7 @@ int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
 				return 0;
 			kind = ENTER_LOGIN;
 		} else {
-			char parent[16] = {};
-			struct task_struct *p = BPF_CORE_READ(t, real_parent);
-
-			bpf_probe_read_kernel(parent, sizeof(parent), &p->comm);
-			if (!is_login(parent) || is_login(t->comm))
+			if (!is_login(BPF_CORE_READ(t, real_parent)) || is_login(t))
 				return 0;
 			kind = ENTER_COMMAND;
 		}
@@ -489,7 +659,7 @@ int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
 	fill(t, x, mntns, pidns, nspid);
 	if (sid) { /* told to the session that it is part of, before one that begins here */
 		read_args(t, x, 0);
-		tell_exec(x, sid);
+		tell_exec(sid);
 		info->flags |= TASK_EXECED;
 	}
 	if (!kind)
@@ -521,6 +691,8 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	if (bpf_map_lookup_elem(&holders, &ptgid))
 		hint();
+	if (is_login(parent))
+		watch_pipes();
 	info = bpf_map_lookup_elem(&tasks, &ptgid);
 	if (!info)
 		return 0;

@@ -153,6 +153,7 @@ struct dentry {
 	struct inode *d_inode;
 };
 struct file {
+	unsigned int f_mode;
 	void *private_data;
 	struct inode *f_inode;
 };
@@ -183,8 +184,12 @@ struct socket {
 struct sock_common {
 	u16 skc_family;
 };
+struct sk_buff_head {
+	u32 qlen;
+};
 struct sock {
 	struct sock_common __sk_common;
+	struct sk_buff_head sk_receive_queue;
 	struct socket *sk_socket;
 };
 struct unix_sock {

@@ -16,6 +16,7 @@ const (
 	Exit                   // such a process ended: PID, Code, First, Seq
 	Resize                 // Rows, Cols, Seq
 	Hint                   // a session is about to begin
+	Unborn                 // pipes that may become a session's are watched: Session
 )
 
 // Kind says how an Enter came about.

@@ -21,6 +21,7 @@ const (
 	evExit
 	evResize
 	evHint
+	evUnborn
 )
 
 const (
@@ -70,6 +71,8 @@ func decode(raw []byte, ev *kevent.Event) error {
 		ev.Rows, ev.Cols = le.Uint16(raw[32:]), le.Uint16(raw[34:])
 	case evHint:
 		ev.Type = kevent.Hint
+	case evUnborn:
+		ev.Type = kevent.Unborn
 	default:
 		return fmt.Errorf("decode record: unknown type %d", kind)
 	}

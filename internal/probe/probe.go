@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -171,10 +172,13 @@ func (p *Probe) load() error {
 		Pidns:     home.pid,
 	}
 	for i, n := range p.cfg.Logins {
-		setName(&conf.Logins[i], n)
+		setName(&conf.Logins[i].Text, &conf.Logins[i].Mask, n)
 	}
 	for i, n := range p.cfg.Starters {
-		setName(&conf.Starters[i], n)
+		setName(&conf.Starters[i].Text, &conf.Starters[i].Mask, n)
+	}
+	for i, n := range carriers {
+		setName(&conf.Carriers[i].Text, &conf.Carriers[i].Mask, n)
 	}
 	if err := spec.Variables[recorderVarCfg].Set(conf); err != nil {
 		return fmt.Errorf("set configuration: %w", err)
@@ -193,9 +197,19 @@ func (p *Probe) load() error {
 	return nil
 }
 
-func setName(dst *[16]int8, s string) {
+// carriers are programs that hand their own stdin, stdout and stderr on to a
+// session: low-level runtimes, and nsenter.
+var carriers = [...]string{"runc", "crun", "youki", "runsc", "nsenter"}
+
+// setName makes the kernel's form of a name: all that begin so match.
+func setName(text, mask *[2]uint64, s string) {
+	var t, m [16]byte
 	for i := 0; i < len(s) && i < 15; i++ {
-		dst[i] = int8(s[i])
+		t[i], m[i] = s[i], 0xff
+	}
+	for i := range text {
+		text[i] = binary.NativeEndian.Uint64(t[8*i:])
+		mask[i] = binary.NativeEndian.Uint64(m[8*i:])
 	}
 }
 

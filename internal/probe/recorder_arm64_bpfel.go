@@ -19,8 +19,21 @@ type recorderConfig struct {
 	FairBytes uint64
 	Mntns     uint32
 	Pidns     uint32
-	Logins    [4][16]int8
-	Starters  [16][16]int8
+	Logins    [4]struct {
+		_    structs.HostLayout
+		Text [2]uint64
+		Mask [2]uint64
+	}
+	Starters [16]struct {
+		_    structs.HostLayout
+		Text [2]uint64
+		Mask [2]uint64
+	}
+	Carriers [8]struct {
+		_    structs.HostLayout
+		Text [2]uint64
+		Mask [2]uint64
+	}
 }
 
 type recorderContainerInfo struct {
@@ -139,9 +152,10 @@ type recorderScratchData struct {
 }
 
 type recorderScratchExec struct {
-	_     structs.HostLayout
-	Ev    recorderEvExec
-	Bytes [17152]uint8
+	_      structs.HostLayout
+	Ev     recorderEvExec
+	Bytes  [17152]uint8
+	Before uint64
 }
 
 type recorderSession struct {

@@ -72,6 +72,7 @@ func (t *Tracker) gone(s *open, now uint64) bool {
 
 // Tick tells the time. Call it some 20 times a second while Busy.
 func (t *Tracker) Tick(now uint64) {
+	t.expire(now)
 	for _, s := range t.open {
 		if s.mask.Pending() > 0 {
 			s.items(s.mask.Tick(t.wall(now)))

@@ -15,6 +15,11 @@ import (
 func (t *Tracker) enter(ev *kevent.Event) {
 	p := &ev.Program
 	kind, box, ok := t.classify(p)
+	before := t.unborn[ev.Session]
+	delete(t.unborn, ev.Session)
+	if before != nil {
+		t.kept -= before.size
+	}
 	if ev.Session == 0 { // a container without anything to attach to
 		return
 	}
@@ -33,6 +38,9 @@ func (t *Tracker) enter(ev *kevent.Event) {
 				s.write(session.Event{T: m.StartedAt, Type: session.TypeLoss, Stream: session.Streams[i], Bytes: -1, Why: WhyLate})
 			}
 		}
+	}
+	if before != nil {
+		s.replay(before)
 	}
 }
 

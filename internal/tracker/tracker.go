@@ -59,6 +59,8 @@ type Tracker struct {
 	open     map[uint64]*open
 	rejected map[uint64]bool // not ours: to be taken out of the kernel
 	due      []uint64        // to be stopped by the caller
+	unborn   map[uint64]*unborn
+	kept     int // bytes held for the unborn
 	wall     func(at uint64) time.Time
 	stats    Stats
 }
@@ -80,7 +82,7 @@ type Stats struct {
 func New(cfg Config, rec Recorder, world World, wall func(uint64) time.Time, log *slog.Logger) *Tracker {
 	return &Tracker{
 		cfg: cfg, rec: rec, world: world, wall: wall, log: log,
-		open: map[uint64]*open{}, rejected: map[uint64]bool{},
+		open: map[uint64]*open{}, rejected: map[uint64]bool{}, unborn: map[uint64]*unborn{},
 		stats: Stats{Begun: map[session.Kind]uint64{}, Ended: map[session.Status]uint64{}},
 	}
 }
@@ -109,6 +111,13 @@ func (t *Tracker) Event(ev *kevent.Event) {
 		return
 	case kevent.Enter:
 		t.enter(ev)
+		return
+	case kevent.Unborn:
+		t.conceive(ev.Session, ev.At)
+		return
+	}
+	if u := t.unborn[ev.Session]; u != nil {
+		t.keep(u, ev)
 		return
 	}
 	if ev.Session == 0 || t.rejected[ev.Session] {
@@ -145,6 +154,10 @@ func (t *Tracker) Event(ev *kevent.Event) {
 // discover takes up a session whose beginning was not seen.
 func (t *Tracker) discover(sid uint64) *open {
 	prog, began, ok := t.world.Discover(sid)
+	if ok && prog.Kind == 0 {
+		t.conceive(sid, began)
+		return nil
+	}
 	if !ok {
 		t.reject(sid)
 		return nil
@@ -159,7 +172,7 @@ func (t *Tracker) discover(sid uint64) *open {
 
 // Discover takes up a session that the kernel holds open, if it is not known.
 func (t *Tracker) Discover(sid uint64) {
-	if t.open[sid] == nil && !t.rejected[sid] {
+	if t.open[sid] == nil && !t.rejected[sid] && t.unborn[sid] == nil {
 		t.discover(sid)
 	}
 }
