@@ -57,6 +57,54 @@ func Find(entries []store.Entry, h Held) (store.Entry, error) {
 	return found[0], verified(found[0])
 }
 
+// Account returns the entry that is the recording of h where bytes may have been
+// lost: on each stream what is kept, masked and declared lost must make the sum
+// that the client saw. Several may fit h's description, and then one must.
+func Account(entries []store.Entry, h Held) (store.Entry, error) {
+	var near []string
+	for _, e := range entries {
+		if !fits(e, h) {
+			continue
+		}
+		diff := unaccounted(e, h)
+		if diff == "" {
+			return e, verified(e)
+		}
+		near = append(near, fmt.Sprintf("%s: %s", e.Meta.ID, diff))
+	}
+	return store.Entry{}, fmt.Errorf("%s: no recording accounts for its bytes:\n  %s", h.Name, strings.Join(near, "\n  "))
+}
+
+func unaccounted(e store.Entry, h Held) string {
+	var parts []string
+	sides := h.sides()
+	lost := int64(0)
+	for _, s := range session.Streams {
+		if h.TTY && s == session.Stderr || unseen(h, s) {
+			continue
+		}
+		t := e.Streams[s]
+		lost += t.Lost
+		if sum := t.Bytes + t.Masked + t.Lost; sum != sides[s].Bytes {
+			parts = append(parts, fmt.Sprintf("%s has %d kept, %d masked, %d lost, together %d; the client %d",
+				s, t.Bytes, t.Masked, t.Lost, sum, sides[s].Bytes))
+		}
+		if t.Lost == 0 && t.Masked == 0 && t.Bytes == sides[s].Bytes && t.Bytes > 0 && t.SHA256 != sides[s].SHA256 {
+			parts = append(parts, fmt.Sprintf("%s has %d other bytes than the client", s, t.Bytes))
+		}
+	}
+	if (e.Status == session.Complete) != (lost == 0) {
+		parts = append(parts, fmt.Sprintf("status is %q with %d bytes lost", e.Status, lost))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (h Held) sides() map[session.Stream]client.Sum {
+	return map[session.Stream]client.Sum{
+		session.Stdin: h.Result.Sent, session.Stdout: h.Result.Received, session.Stderr: h.Result.Errors,
+	}
+}
+
 // fits reports whether e is of h's kind at all.
 func fits(e store.Entry, h Held) bool {
 	var argv []string
@@ -75,9 +123,7 @@ func differs(e store.Entry, h Held) string {
 	if e.Status != session.Complete {
 		parts = append(parts, fmt.Sprintf("status is %q (%s)", e.Status, e.Why))
 	}
-	sides := map[session.Stream]client.Sum{
-		session.Stdin: h.Result.Sent, session.Stdout: h.Result.Received, session.Stderr: h.Result.Errors,
-	}
+	sides := h.sides()
 	for _, s := range session.Streams {
 		if h.TTY && s == session.Stderr || unseen(h, s) {
 			continue
