@@ -19,7 +19,7 @@ func configFlags() []cli.Flag {
 		&cli.StringFlag{Name: "recordings", Usage: "write recordings to `DIR`"},
 		&cli.StringFlag{Name: "stdin", Usage: "what is kept of typed input: masked, full or off"},
 		&cli.StringFlag{Name: "flavour", Usage: "force a capture flavour"},
-		&cli.StringFlag{Name: "ring", Usage: "`SIZE` of the buffer between kernel and recorder, such as 32MiB"},
+		&cli.StringFlag{Name: "ring", Usage: "`SIZE` of the buffer between kernel and recorder, such as 16MiB"},
 		&cli.StringFlag{Name: "pin-dir", Usage: "pin capture in `DIR` on a bpffs; empty: no pins"},
 		&cli.BoolFlag{Name: "keep-on-stop", Usage: "leave the capture running when asked to stop, for a successor"},
 		&cli.DurationFlag{Name: "idle-detach", Usage: "take the hook on system calls away after so long without a session; 0: never"},

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -56,6 +57,10 @@ func Run(ctx context.Context, c Config, hooks Hooks, log *slog.Logger) (err erro
 	return r.run(ctx, c, hooks, boot)
 }
 
+// memoryGoal is what the collector tries to keep the recorder's own memory
+// below. The ring, which is mapped twice, comes on top.
+const memoryGoal = 48 << 20
+
 // recorder is everything that runs.
 type recorder struct {
 	loop *loop
@@ -86,6 +91,7 @@ func assemble(c Config, p *probe.Probe, boot string, log *slog.Logger) (*recorde
 
 func (r *recorder) run(ctx context.Context, c Config, hooks Hooks, boot string) (err error) {
 	l := r.loop
+	debug.SetMemoryLimit(memoryGoal)
 	var wg sync.WaitGroup
 	side, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {

@@ -45,7 +45,7 @@ type tapeStats struct {
 }
 
 const (
-	maxQueued  = 16 << 20
+	maxQueued  = 8 << 20
 	maxNaming  = 16
 	nameLimit  = time.Second
 	flushEvery = time.Second
