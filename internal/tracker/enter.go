@@ -13,6 +13,11 @@ import (
 
 // enter decides whether what looks like the beginning of a session is one.
 func (t *Tracker) enter(ev *kevent.Event) {
+	if t.open[ev.Session] != nil {
+		// Its streams are joined before its beginning is told: another processor
+		// can be first in the ring, and then the session was discovered by that.
+		return
+	}
 	p := &ev.Program
 	kind, box, ok := t.classify(p)
 	before := t.unborn[ev.Session]
