@@ -131,7 +131,8 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// peakMemory is the most that the recorder ever had in memory, in bytes.
+// peakMemory is the most that the recorder ever had in memory, in bytes. Pages
+// that it shares with the kernel (the ring) count as often as they are mapped.
 func peakMemory(t *testing.T, r *recorder.Recorder) int64 {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.PID()))
