@@ -23,7 +23,7 @@ type open struct {
 	next     [3]uint64 // offset that the next bytes of a stream should have
 	seq      uint64    // number that the next process event should have
 	seqKnown bool
-	gapWhy   string // why bytes are missing, if some are
+	gapWhy   [3]string // why bytes of a stream are missing, if some are
 	last     time.Time
 	lossy    bool
 
@@ -57,24 +57,27 @@ func (s *open) write(ev session.Event) {
 	s.t.rec.Write(s.id, ev)
 }
 
+// missing says why bytes that do not come through next are missing.
+func (s *open) missing(why string) { s.gapWhy = [3]string{why, why, why} }
+
 // gap accounts for bytes of a stream that passed and did not come through.
 func (s *open) gap(stream int, upTo uint64, at time.Time) {
 	if upTo <= s.next[stream] {
 		return
 	}
-	s.write(session.Event{T: at, Type: session.TypeLoss, Stream: session.Streams[stream], Bytes: int64(upTo - s.next[stream]), Why: s.gapWhy})
+	s.write(session.Event{T: at, Type: session.TypeLoss, Stream: session.Streams[stream], Bytes: int64(upTo - s.next[stream]), Why: s.gapWhy[stream]})
 	s.next[stream] = upTo
 }
 
 func (s *open) data(ev *kevent.Event) {
 	at := s.t.wall(ev.At)
 	if ev.Stream == 0 { // what is held back came before what is missing or new
-		if ev.Off > s.next[0] {
+		if ev.Off > s.next[0] || ev.Type == kevent.Unseen {
 			s.items(s.mask.Flush())
 		}
 	}
 	s.gap(ev.Stream, ev.Off, at)
-	s.gapWhy = WhyRing
+	s.gapWhy[ev.Stream] = WhyRing
 	s.next[ev.Stream] = max(s.next[ev.Stream], ev.Off+ev.Len)
 	s.lastAt, s.holder, s.fd = ev.At, ev.Holder, ev.FD
 	s.eof[ev.Stream] = false // a terminal can come to an end more than once

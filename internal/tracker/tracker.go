@@ -165,7 +165,7 @@ func (t *Tracker) discover(sid uint64) *open {
 	t.enter(&kevent.Event{Type: kevent.Enter, At: began, Session: sid, Program: prog})
 	s := t.open[sid]
 	if s != nil {
-		s.gapWhy = WhyDown
+		s.missing(WhyDown)
 	}
 	return s
 }
@@ -191,7 +191,7 @@ func (t *Tracker) Adopt(sid uint64, r Recorded, now uint64, prog kevent.Program)
 	for i, sum := range r.Sum {
 		s.next[i] = uint64(sum.Bytes + sum.Masked + sum.Lost)
 	}
-	s.gapWhy = WhyDown
+	s.missing(WhyDown)
 	s.seqKnown = false
 	s.write(session.Event{T: t.wall(now), Type: session.TypeResume, Why: "recorder restarted"})
 }
