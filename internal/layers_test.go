@@ -26,7 +26,7 @@ var layers = map[string]int{
 	"internal/probe": 2, "internal/hostnet": 2, "internal/containers": 2, "internal/store": 2,
 	"internal/index": 2, "internal/k8saudit": 2,
 
-	"internal/node": 3, "internal/proxy": 3, "internal/hub": 3, "internal/web": 3,
+	"internal/node": 3, "internal/console": 3, "internal/proxy": 3, "internal/hub": 3, "internal/web": 3,
 
 	"cmd/kubetape": 4, "cmd/kubetape-node": 4, "cmd/kubetape-proxy": 4, "cmd/kubetape-hub": 4,
 }

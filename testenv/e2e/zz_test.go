@@ -9,7 +9,7 @@ func TestZZ(t *testing.T){
 		in := must2(uint64(w*1000+i))
 		client.Pipe(ctx, s.Containerd.Exec(s.Box, false, "/bin/sh","-c", fmt.Sprintf("workload cat; exit 5; w%di%d",w,i)), client.Streams{Stdin: bytes.NewReader(in)})
 	}; return nil})}
-	for range 3 { time.Sleep(1500*time.Millisecond); r.Kill(); if err:=r.Start(ctx); err!=nil {t.Fatal(err)} ; fmt.Println("RESTARTED", time.Now().UTC())}
+	for range 25 { time.Sleep(700*time.Millisecond); r.Kill(); if err:=r.Start(ctx); err!=nil {t.Fatal(err)} ; fmt.Println("RESTARTED", time.Now().UTC())}
 	time.Sleep(time.Second)
 	stop(); g.Wait(); time.Sleep(3*time.Second); r.Stop()
 	exec.Command("rm","-rf","/tmp/pt/zz").Run()
