@@ -153,7 +153,7 @@ func SplitArgv(b []byte) []session.Text {
 }
 
 func (t *Tracker) add(sid uint64, m session.Meta, p kevent.Program) *open {
-	s := &open{t: t, sid: sid, id: m.ID, tty: m.TTY, nested: p.Outer != 0, ttyIndex: p.TTY, seqKnown: true}
+	s := &open{t: t, sid: sid, id: m.ID, last: m.StartedAt, tty: m.TTY, nested: p.Outer != 0, ttyIndex: p.TTY, seqKnown: true}
 	s.missing(WhyRing)
 	policy := m.Stdin
 	if !policy.Valid() {
