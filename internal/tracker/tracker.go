@@ -126,6 +126,10 @@ func (t *Tracker) Event(ev *kevent.Event) {
 	s := t.open[ev.Session]
 	if s == nil {
 		if s = t.discover(ev.Session); s == nil {
+			if u := t.unborn[ev.Session]; u != nil {
+				t.keep(u, ev)
+				return
+			}
 			t.stats.Orphans++
 			return
 		}
