@@ -326,8 +326,9 @@ func (s *stage) exit(sid uint64, status uint32) {
 
 func (s *stage) pass(d time.Duration) {
 	s.t.Helper()
+	tick := max(50*time.Millisecond, d/100)
 	for end := s.now + uint64(d); s.now < end; {
-		s.now = min(end, s.now+uint64(50*time.Millisecond))
+		s.now = min(end, s.now+uint64(tick))
 		s.tr.Tick(s.now)
 		s.check()
 	}
