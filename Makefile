@@ -21,7 +21,7 @@ demo: ## record real sessions on this machine, list, replay and verify them (roo
 .PHONY: build
 build: ## the programs, into bin/
 	@mkdir -p $(BIN)
-	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -o $(BIN)/ ./cmd/...
 
 .PHONY: test
 test: ## everything, both modules; with root and BPF where there is root and BPF
