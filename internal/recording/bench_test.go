@@ -3,7 +3,9 @@
 package recording
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -15,6 +17,11 @@ import (
 
 // record writes one whole recording of a sample.
 func record(b testing.TB, s sampleSet, dir string, o Options) Summary {
+	return end(b, feed(b, s, dir, o))
+}
+
+// feed writes everything of it but the end.
+func feed(b testing.TB, s sampleSet, dir string, o Options) *Writer {
 	m := meta()
 	m.ID = session.NewID(session.Exec, time.Now())
 	w, err := Create(dir, m, o)
@@ -31,7 +38,7 @@ func record(b testing.TB, s sampleSet, dir string, o Options) Summary {
 			}
 		}
 	}
-	return end(b, w)
+	return w
 }
 
 // BenchmarkRecord is a whole recording as the recorder makes it, from Create to
@@ -53,6 +60,27 @@ func BenchmarkRecord(b *testing.B) {
 			b.ReportMetric(float64(bytes)/1e6/(cpuTime(b)-from).Seconds(), "MB/cpu-s")
 			b.ReportMetric(float64(dataLen(s.events))/float64(sum.Size), "ratio")
 			b.ReportMetric(float64(sum.Size)/float64(cast), "of-cast.gz")
+		})
+	}
+}
+
+// BenchmarkWrite is the part of it that keeps up with the session: Write and
+// Flush, until the .part is abandoned.
+func BenchmarkWrite(b *testing.B) {
+	for _, s := range samples() {
+		b.Run(s.name, func(b *testing.B) {
+			dir := b.TempDir()
+			b.SetBytes(dataLen(s.events))
+			var bytes int64
+			from := cpuTime(b)
+			for b.Loop() {
+				w := feed(b, s, dir, Options{})
+				if err := errors.Join(w.Flush(), w.Abandon(), os.Remove(w.Path())); err != nil {
+					b.Fatal(err)
+				}
+				bytes += dataLen(s.events)
+			}
+			b.ReportMetric(float64(bytes)/1e6/(cpuTime(b)-from).Seconds(), "MB/cpu-s")
 		})
 	}
 }

@@ -24,11 +24,10 @@ func DecodeLine(line []byte, ev *session.Event) error {
 	if len(line) > MaxLine {
 		return fmt.Errorf("line of %d bytes is too long", len(line))
 	}
-	if ok, err := decodeStream(line, ev); err != nil {
-		return err
-	} else if ok {
+	if decodeStream(line, ev) {
 		return check(ev)
 	}
+	*ev = session.Event{Data: data}
 	if err := decodeJSON(line, ev); err != nil {
 		return err
 	}
@@ -48,44 +47,52 @@ func Known(t session.Type) bool {
 	return false
 }
 
-// Prefixes and suffixes of the lines that encoder.line makes for the streams.
+// Prefixes of the lines that encoder.line makes for the streams.
 var (
 	headT    = []byte(`{"t":"`)
+	keyS     = []byte(`"s":"`)
+	keyB     = []byte(`"b":"`)
 	streamDs = [...]struct {
 		mid []byte
 		typ session.Type
 	}{
-		{[]byte(`","d":"stdout","b":"`), session.TypeStdout},
-		{[]byte(`","d":"stdin","b":"`), session.TypeStdin},
-		{[]byte(`","d":"stderr","b":"`), session.TypeStderr},
+		{[]byte(`","d":"stdout",`), session.TypeStdout},
+		{[]byte(`","d":"stdin",`), session.TypeStdin},
+		{[]byte(`","d":"stderr",`), session.TypeStderr},
 	}
 )
 
-// decodeStream parses a stream line in exactly the spelling of encoder.line.
-// ok is false, without an error, for any other line.
-func decodeStream(line []byte, ev *session.Event) (ok bool, err error) {
+// decodeStream parses a stream line in exactly the spelling of encoder.line. It
+// returns false for any other, good or bad; what is then in ev means nothing.
+func decodeStream(line []byte, ev *session.Event) (ok bool) {
 	const timeLen = len(timeLayout)
-	if !bytes.HasPrefix(line, headT) || len(line) < len(headT)+timeLen || line[len(line)-1] != '}' {
-		return false, nil
+	if !bytes.HasPrefix(line, headT) || len(line) < len(headT)+timeLen {
+		return false
 	}
 	stamp, rest := line[len(headT):len(headT)+timeLen], line[len(headT)+timeLen:]
 	for _, s := range &streamDs {
-		text, found := bytes.CutPrefix(rest, s.mid)
-		if !found || len(text) < 2 || text[len(text)-2] != '"' {
+		value, found := bytes.CutPrefix(rest, s.mid)
+		if !found {
 			continue
 		}
-		t, found := parseStamp(stamp)
-		if !found {
-			return false, nil
+		if ev.T, ok = parseStamp(stamp); !ok {
+			return false
 		}
-		ev.T, ev.Type = t, s.typ
-		ev.Data, err = decodeBase64(ev.Data, text[:len(text)-2])
-		if err != nil {
-			return false, fmt.Errorf("%s: %w", s.typ, err)
+		ev.Type = s.typ
+		if value, ok = bytes.CutSuffix(value, []byte(`"}`)); !ok {
+			return false
 		}
-		return true, nil
+		var err error
+		if text, found := bytes.CutPrefix(value, keyS); found {
+			ev.Data, err = decodeText(ev.Data[:0], text)
+		} else if text, found := bytes.CutPrefix(value, keyB); found {
+			ev.Data, err = decodeBase64(ev.Data, text)
+		} else {
+			return false
+		}
+		return err == nil
 	}
-	return false, nil
+	return false
 }
 
 func decodeBase64(dst, text []byte) ([]byte, error) {
@@ -177,10 +184,13 @@ func decodeFields(k object, ev *session.Event) error {
 
 func decodeStreamFields(k object, ev *session.Event) error {
 	_, masked := k["masked"]
-	_, data := k["b"]
+	_, b := k["b"]
+	s, text := k["s"]
 	switch {
-	case masked && data:
+	case masked && (b || text):
 		return errors.New("both data and a masked count")
+	case b && text:
+		return errors.New("both s and b")
 	case masked:
 		if err := k.need("masked", &ev.Masked); err != nil {
 			return err
@@ -190,12 +200,19 @@ func decodeStreamFields(k object, ev *session.Event) error {
 		}
 		return nil
 	}
-	var text string
-	if err := k.need("b", &text); err != nil {
+	var err error
+	if text {
+		if len(s) < 2 || s[0] != '"' {
+			return errText
+		}
+		ev.Data, err = decodeText(ev.Data[:0], s[1:len(s)-1])
 		return err
 	}
-	var err error
-	ev.Data, err = decodeBase64(ev.Data, []byte(text))
+	var base64 string
+	if err := k.need("b", &base64); err != nil {
+		return err
+	}
+	ev.Data, err = decodeBase64(ev.Data, []byte(base64))
 	return err
 }
 

@@ -29,8 +29,7 @@ const (
 	// costs three bytes a block of 128 KiB, and a few for header and checksum.
 	maxPacked = MaxFrame + MaxFrame>>10 + 1<<10
 	// maxData is how many bytes of a stream go into one line; longer data is
-	// written as several lines of the same time. A multiple of 3, so that only
-	// the last has base64 padding.
+	// written as several lines of the same time.
 	maxData = 192 << 10
 	// maxArgv is how many bytes of arguments go into one line. What is cut off
 	// is counted in argv_cut. In the worst spelling (\u0001) it grows sixfold,

@@ -1,7 +1,6 @@
 package recording
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -43,9 +42,11 @@ func (e *encoder) line(dst []byte, ev *session.Event) ([]byte, error) {
 		dst = strconv.AppendInt(dst, int64(ev.Masked), 10)
 		return append(dst, '}', '\n'), nil
 	case ev.Type.Stream() != "":
-		dst = append(dst, `","b":"`...)
-		dst = base64.StdEncoding.AppendEncode(dst, ev.Data)
-		return append(dst, '"', '}', '\n'), nil
+		dst = appendData(append(dst, `",`...), ev.Data)
+		if len(dst)-n+1 > MaxLine {
+			return dst[:n], fmt.Errorf("encode %s event: line of %d bytes is too long", ev.Type, len(dst)-n)
+		}
+		return append(dst, '}', '\n'), nil
 	}
 	dst = append(dst, '"')
 	rest, err := json.Marshal(fields(ev))

@@ -163,7 +163,14 @@ func (w *Writer) join() (err error) {
 	defer w.pool.merging.Unlock()
 	j := joiner{w: w, m: &w.pool.merge, out: f, sum: sha256.New(), small: w.pool.frame / 8}
 	j.slot, j.level = &j.m.tight, joinLevel
-	switch n := w.textLen(); {
+	switch n := w.textLen() + int64(len(w.text)); {
+	case n <= shortText:
+		best, ok := w.pool.short.Get().(*slot)
+		if !ok {
+			best = &slot{}
+		}
+		defer w.pool.short.Put(best)
+		j.small, j.slot, j.level = maxPacked, best, shortLevel
 	case n <= repackText:
 		j.small = maxPacked
 	case n > joinText:

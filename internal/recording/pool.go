@@ -17,7 +17,9 @@ const (
 	defaultLarge = 12
 	liveLevel    = zstd.SpeedFastest
 	joinLevel    = zstd.SpeedBetterCompression
-	repackText   = 8 << 20  // a recording with no more text is packed anew as a whole by End
+	shortLevel   = zstd.SpeedBestCompression
+	shortText    = 2 << 20  // a recording with no more text is packed anew at shortLevel by End
+	repackText   = 16 << 20 // and one with no more than this at joinLevel
 	joinText     = 32 << 20 // beyond this much text in small frames, End joins them at liveLevel
 )
 
@@ -28,7 +30,8 @@ const (
 //   - a writer holds at most 16 KiB of text itself; for more it borrows one of
 //     12 buffers of 1 MiB until its next Flush, and where none is free it cuts
 //     its frames small;
-//   - one writer at a time joins small frames (see Writer.End).
+//   - one writer at a time joins small frames (see Writer.End), in 8 MiB, or for
+//     short recordings 36 MiB, which the collector takes back after a while.
 //
 // Small frames cost nothing in the end, as End joins them. It is safe for
 // concurrent use. It has no goroutines and needs no closing.
@@ -38,7 +41,8 @@ type Pool struct {
 	large chan []byte // free buffers; nil stands for one that was not made yet
 
 	merging sync.Mutex
-	merge   merger // guarded by merging
+	merge   merger    // guarded by merging
+	short   sync.Pool // of *slot, at shortLevel; used under merging
 }
 
 // slot is what compressing one frame needs.

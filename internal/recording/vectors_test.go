@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/kubetape/kubetape/internal/session"
 )
@@ -29,6 +31,9 @@ var vectors = []struct {
 	{name: "shell_01jkn3xt0rn000000000000000", status: session.Torn, events: 2, read: io.EOF},
 	{name: "attach_01jkn3xcut0000000000000000", status: session.Torn, events: 2, fault: "without an end", read: ErrTorn},
 	{name: "exec_01jkn3xfvtvre000000000000000", status: session.Complete, events: 2, read: io.EOF},
+	{name: "exec_01jkn3xtext0000000000000000", status: session.Complete, events: 8, read: io.EOF},
+	{name: "exec_01jkn3xb0th000000000000000", status: session.Torn, events: 0, fault: "both s and b", read: ErrCorrupt},
+	{name: "exec_01jkn3xha1f000000000000000", status: session.Torn, events: 0, fault: "not a JSON string", read: ErrCorrupt},
 	{name: "exec_01jkn3xvers10n20000000000000", open: ErrVersion},
 	{name: "exec_01jkn3xf0rged00000000000000a", status: session.Torn, events: 2, fault: "stdout: sha256", read: io.EOF},
 	{name: "exec_01jkn3xback0000000000000000b", status: session.Torn, events: 3, fault: "time goes back", read: io.EOF},
@@ -84,6 +89,49 @@ func TestTheLongVectorIsReadToTheLetter(t *testing.T) {
 	}
 	if evs[13].Signal != 9 || evs[13].ExitCode != nil || *evs[12].ExitCode != 0 {
 		t.Errorf("exits: %+v %+v", evs[12], evs[13])
+	}
+}
+
+func TestTheVectorOfTextIsReadToTheLetter(t *testing.T) {
+	r := open(t, filepath.Join("testdata", "exec_01jkn3xtext0000000000000000"+Suffix))
+	var latin []byte
+	for c := range rune(0x100) {
+		latin = utf8.AppendRune(latin, c)
+	}
+	evs, _ := readAll(r)
+	for i, want := range []string{
+		string(latin), "\u061b\u061c\u200d\u200e\u200f\u2028\u2029\u202e\u2066\u206f\ufeff\ufffd\ufffe\uffff\U0001f955\U0010ffff",
+		"as base64", "\xc3", "\xa9", "", "/é🥕\b\f\x7f\x1b",
+	} {
+		if string(evs[i].Data) != want {
+			t.Errorf("event %d: %q, want %q", i, evs[i].Data, want)
+		}
+	}
+}
+
+// Except where a vector shows another spelling on purpose, its author and this
+// package, who both know FORMAT.md, spell each line of a stream alike.
+func TestVectorsAreSpelledAsTheWriterSpells(t *testing.T) {
+	alike, text := 0, 0
+	for _, v := range vectors {
+		b, err := os.ReadFile(filepath.Join("testdata", v.name+".jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.Lines(b) {
+			var ev session.Event
+			if !bytes.Contains(line, []byte(`,"s":`)) || DecodeLine(line[:len(line)-1], &ev) != nil {
+				continue
+			}
+			text++
+			if again, err := AppendLine(nil, &ev); err == nil && bytes.Equal(again, line) {
+				alike++
+			}
+		}
+	}
+	// The two with \b in them are not.
+	if text-alike != 2 || alike < 10 {
+		t.Errorf("%d of %d lines are spelled alike", alike, text)
 	}
 }
 

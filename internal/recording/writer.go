@@ -2,7 +2,6 @@ package recording
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"unicode/utf8"
 
 	"github.com/kubetape/kubetape/internal/durable"
 	"github.com/kubetape/kubetape/internal/session"
@@ -111,7 +111,8 @@ func (w *Writer) Totals(s session.Stream) session.Totals { return w.of(s) }
 // Write adds an event of any type but end. It keeps nothing of ev. Order is
 // that of the calls; an event that is older than the one before it is given
 // that one's time, so that times in a recording never go back. Data longer than
-// 192 KiB becomes several lines, and over 4 MiB is refused. When Write returns
+// 192 KiB, or cut inside a character, becomes several lines; over 4 MiB is
+// refused. When Write returns
 // an error, nothing of ev is in the recording.
 func (w *Writer) Write(ev session.Event) error {
 	switch {
@@ -131,19 +132,35 @@ func (w *Writer) Write(ev session.Event) error {
 	if err := check(&ev); err != nil {
 		return fmt.Errorf("write recording: %w", err)
 	}
-	const overhead = len(`{"t":"","d":"stdout","b":""}`) + len(timeLayout) + 1
-	lines := max(1, (len(ev.Data)+maxData-1)/maxData)
-	if err := w.room(lines*overhead + base64.StdEncoding.EncodedLen(len(ev.Data)) + 4*lines); err != nil {
+	if err := w.room(w.streamSize(ev.Data)); err != nil {
 		return err
 	}
 	// From here on nothing fails: an event is in the recording as a whole or not at all.
 	for rest := ev.Data; ; {
-		n := min(len(rest), maxData)
+		n := piece(rest)
 		ev.Data, rest = rest[:n], rest[n:]
 		w.text, _ = w.enc.line(w.text, &ev)
 		w.add(&ev)
 		if len(rest) == 0 {
 			return nil
+		}
+	}
+}
+
+// streamSize returns how many bytes of text to make room for. Only where it
+// matters does it count them.
+func (w *Writer) streamSize(data []byte) (n int) {
+	const overhead = len(`{"t":"","d":"stdout",}`) + len(timeLayout) + 1
+	lines := 3 + len(data)/(maxData-utf8.UTFMax)
+	if n = lines*(overhead+dataMax(0)) + dataMax(len(data)); len(w.text)+n <= cap(w.text) {
+		return n
+	}
+	n = 0
+	for rest := data; ; {
+		k := piece(rest)
+		n += overhead + dataSize(rest[:k])
+		if rest = rest[k:]; len(rest) == 0 {
+			return n
 		}
 	}
 }

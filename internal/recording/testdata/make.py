@@ -15,6 +15,17 @@ def b64(b):
     return base64.b64encode(b).decode()
 
 
+def acts(c):
+    """Whether a terminal, or a reader of text, may act on a character."""
+    return ord(c) < 0x20 or 0x7f <= ord(c) <= 0x9f or c in "\u061c\u200e\u200f\u2028\u2029" or "\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u206f"
+
+
+def dump(o):
+    """JSON with such characters escaped; json.dumps escapes those below 0x20."""
+    s = json.dumps(o, separators=(",", ":"), ensure_ascii=False)
+    return "".join("\\u%04x" % ord(c) if acts(c) else c for c in s).encode() + b"\n"
+
+
 class Recording:
     def __init__(self, id, **meta):
         self.id, self.lines = id, []
@@ -23,12 +34,17 @@ class Recording:
         self.line({**head, **meta})
 
     def line(self, o):
-        self.lines.append(json.dumps(o, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
+        self.lines.append(dump(o))
 
-    def data(self, ms, stream, b):
+    def data(self, ms, stream, b, key=None):
+        """key: b for base64 although b is text."""
         self.sum[stream][0] += len(b)
         self.sum[stream][3].update(b)
-        self.line({"t": t(ms), "d": stream, "b": b64(b)})
+        try:
+            value = {"s": b.decode()} if key != "b" else {"b": b64(b)}
+        except UnicodeDecodeError:
+            value = {"b": b64(b)}
+        self.line({"t": t(ms), "d": stream, **value})
 
     def masked(self, ms, n):
         self.sum["stdin"][1] += n
@@ -77,7 +93,7 @@ r = Recording("exec_01jkn3w8zv5q2m7d9b4x6c8e0f", node="node-1", namespace="payme
               argv=["/bin/sh", "-c", {"b": b64(b"printf '\xff'; exec sh")}], tty=True, cols=120, rows=40, uid=0,
               stdin="masked", flavour="fentry", origin=[{"pid": 4600, "comm": "runc"}, {"pid": 812, "comm": {"b": b64(b"odd\xfe")}}])
 r.data(1, "stdout", b"\xff# ")
-r.data(900, "stdin", b"read -s x\r")
+r.data(900, "stdin", b"read -s x\r", "b")
 r.data(901, "stdout", b"read -s x\r\n")
 r.masked(2500, 8)
 r.data(2600, "stdout", b"\r\n# ")
@@ -98,7 +114,7 @@ r.save(cuts=(1, 8, len(r.lines) - 1))
 r = Recording("exec_01jkn3xpppes00000000000000", argv=["tar", "x"], tty=False, stdin="full", stdin_kind="pipe", stdout_kind="pipe", stderr_kind="pipe")
 r.data(10, "stdin", bytes(range(256)) * 3)
 r.data(20, "stdout", bytes(range(255, -1, -1)))
-r.data(20, "stderr", b"tar: short read\n")
+r.data(20, "stderr", b"tar: short read\n", "b")
 r.data(30, "stdout", b"")
 r.end(50, "complete", ["stdin", "stdout", "stderr"], exit_code=2)
 r.save(cuts=())
@@ -109,7 +125,7 @@ r.end(10, "torn", ["stdin", "stdout"], why="the recorder stopped")
 r.save()
 
 r = Recording("attach_01jkn3xcut0000000000000000", tty=True)
-r.data(10, "stdout", b"first frame\r\n")
+r.data(10, "stdout", b"first frame\r\n", "b")
 r.data(20, "stdout", b"second frame\r\n")
 r.save(cuts=(1, 2), table=False)
 
@@ -121,6 +137,29 @@ r.sum["stdout"][3].update(b"hi")
 r.end(7, "complete", ["stdin", "stdout"])
 r.save()
 
+# All that a string can hold, and how else JSON may spell it.
+r = Recording("exec_01jkn3xtext0000000000000000", tty=False, stdin="full")
+r.data(10, "stdout", "".join(map(chr, range(0x0, 0x100))).encode())
+r.data(20, "stdout", "\u061b\u061c\u200d\u200e\u200f\u2028\u2029\u202e\u2066\u206f\ufeff\ufffd\ufffe\uffff\U0001f955\U0010ffff".encode())
+r.data(30, "stdout", b"as base64", "b")
+r.data(40, "stdout", "\u00e9".encode()[:1])
+r.data(40, "stdout", "\u00e9".encode()[1:])
+r.data(50, "stdin", b"")
+spelled = "/\u00e9\U0001f955\b\f\x7f\x1b".encode()
+r.data(60, "stdout", spelled)
+r.lines[-1] = r.lines[-1][:r.lines[-1].index(b'"s"')] + b'"s":"\\/\\u00E9\\ud83E\\udd55\\b\\f\x7f\\u001B"}\n'
+assert json.loads(r.lines[-1])["s"].encode() == spelled
+r.end(70, "complete", ["stdin", "stdout", "stderr"], exit_code=0)
+r.save()
+
+for name, value in ("b0th", '"s":"hi","b":"aGk="'), ("ha1f", r'"s":"\ud83e"'):
+    r = Recording("exec_01jkn3x" + name + "000000000000000", tty=True)
+    r.line({"t": t(5), "d": "stdout", "s": "hi"})
+    r.lines[-1] = r.lines[-1].replace(b'"s":"hi"', value.encode())
+    r.sum["stdout"][0], r.sum["stdout"][3] = 2, hashlib.sha256(b"hi")
+    r.end(7, "complete", ["stdin", "stdout"])
+    r.save()
+
 r = Recording("exec_01jkn3xvers10n20000000000000")
 r.lines[0] = r.lines[0].replace(b'"v":1', b'"v":2')
 r.end(7, "complete", ["stdin", "stdout"])
@@ -129,11 +168,11 @@ r.save()
 r = Recording("exec_01jkn3xf0rged00000000000000a", tty=True)
 r.data(10, "stdout", b"what was shown")
 r.end(20, "complete", ["stdin", "stdout"])
-r.lines[1] = r.lines[1].replace(b64(b"what was shown").encode(), b64(b"what was SHOWN").encode())
+r.lines[1] = r.lines[1].replace(b"shown", b"SHOWN")
 r.save()
 
 r = Recording("exec_01jkn3xback0000000000000000b", tty=True)
-r.data(20, "stdout", b"later")
+r.data(20, "stdout", b"later", "b")
 r.data(10, "stdout", b"earlier")
 r.end(30, "complete", ["stdin", "stdout"])
 r.save()
