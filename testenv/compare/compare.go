@@ -52,7 +52,7 @@ func Find(entries []store.Entry, h Held) (store.Entry, error) {
 	case len(found) == 0:
 		return store.Entry{}, fmt.Errorf("%s: no recording has its bytes:\n  %s", h.Name, strings.Join(near[:min(len(near), 10)], "\n  "))
 	case len(found) > 1:
-		return store.Entry{}, fmt.Errorf("%s: %d recordings have its bytes", h.Name, len(found))
+		return store.Entry{}, fmt.Errorf("%s: %d recordings have its bytes:%s", h.Name, len(found), listed(found))
 	}
 	return found[0], verified(found[0])
 }
@@ -174,7 +174,7 @@ func verified(e store.Entry) error {
 func listed(entries []store.Entry) string {
 	var b strings.Builder
 	for _, e := range entries[:min(len(entries), 10)] {
-		fmt.Fprintf(&b, "\n  %s tty=%v container=%q argv=%q %s", e.Meta.ID, e.Meta.TTY, e.Meta.ContainerID, e.Meta.Argv, e.Status)
+		fmt.Fprintf(&b, "\n  %s tty=%v container=%q peer=%q argv=%q %s", e.Meta.ID, e.Meta.TTY, e.Meta.ContainerID, e.Meta.Peer, e.Meta.Argv, e.Status)
 	}
 	return b.String()
 }
