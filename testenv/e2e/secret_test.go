@@ -23,6 +23,11 @@ const (
 	spoken = "said-aloud-4482"
 )
 
+// afterEcho is how long nobody types after a program switched the echo on again:
+// what comes within 50 ms of it is masked, as it may have been typed before
+// (package mask, Fresh).
+const afterEcho = 100 * time.Millisecond
+
 // asks is a program that asks for a secret and then for something else.
 type asks struct {
 	name  string
@@ -38,7 +43,7 @@ var prompts = []asks{
 		func(s *stage.Stage) *exec.Cmd { return s.Containerd.Exec(s.Box, true, "workload", "prompt") }, true,
 		[]stage.Step{
 			{Expect: "Password: ", Type: secret + "\n"},
-			{Expect: "Name: ", Type: spoken + "\n"},
+			{Expect: "Name: ", Pause: afterEcho, Type: spoken + "\n"},
 			{Expect: "letters"},
 		},
 		compare.Held{Kind: session.Exec, TTY: true, Argv: "workload prompt"},

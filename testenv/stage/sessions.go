@@ -7,6 +7,7 @@ import (
 	"io"
 	"os/exec"
 	"strconv"
+	"time"
 
 	"github.com/kubetape/kubetape/internal/session"
 	"github.com/kubetape/kubetape/testenv/client"
@@ -14,10 +15,13 @@ import (
 	"github.com/kubetape/kubetape/testenv/pattern"
 )
 
-// Step is one thing a user does on a terminal: wait for Expect, then resize, then
-// type. Empty ones are left out.
+// Step is one thing a user does on a terminal: wait for Expect, think for Pause,
+// then resize, then type. Empty ones are left out. Pause is no way to wait for a
+// program: it is for what a recorder may treat otherwise when nobody could have
+// typed so fast.
 type Step struct {
 	Expect     string
+	Pause      time.Duration
 	Cols, Rows int
 	Type       string
 }
@@ -47,6 +51,15 @@ func take(ctx context.Context, term *client.Terminal, s Step) error {
 	if s.Expect != "" {
 		if err := term.Expect(ctx, s.Expect); err != nil {
 			return err
+		}
+	}
+	if s.Pause > 0 {
+		thought := time.NewTimer(s.Pause)
+		defer thought.Stop()
+		select {
+		case <-thought.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 	if s.Cols > 0 {
