@@ -23,10 +23,11 @@ const (
 	spoken = "said-aloud-4482"
 )
 
-// afterEcho is how long nobody types after a program switched the echo on again:
-// what comes within 50 ms of it is masked, as it may have been typed before
-// (package mask, Fresh).
-const afterEcho = 100 * time.Millisecond
+// reaction is how long a person takes to answer a prompt. Faster than that is
+// another test: a shell prints its prompt before it turns the echo off, and shows
+// what is typed in between; what comes within 50 ms of the echo's return is
+// masked, as it may have been typed before (package mask, Fresh).
+const reaction = 100 * time.Millisecond
 
 // asks is a program that asks for a secret and then for something else.
 type asks struct {
@@ -42,8 +43,8 @@ var prompts = []asks{
 		"a program that turns echo off, in a container",
 		func(s *stage.Stage) *exec.Cmd { return s.Containerd.Exec(s.Box, true, "workload", "prompt") }, true,
 		[]stage.Step{
-			{Expect: "Password: ", Type: secret + "\n"},
-			{Expect: "Name: ", Pause: afterEcho, Type: spoken + "\n"},
+			{Expect: "Password: ", Pause: reaction, Type: secret + "\n"},
+			{Expect: "Name: ", Pause: reaction, Type: spoken + "\n"},
 			{Expect: "letters"},
 		},
 		compare.Held{Kind: session.Exec, TTY: true, Argv: "workload prompt"},
@@ -53,7 +54,7 @@ var prompts = []asks{
 		func(s *stage.Stage) *exec.Cmd { return s.Containerd.Exec(s.Box, true, "/bin/sh") }, true,
 		[]stage.Step{
 			{Expect: "# ", Type: "read -s -p 'Secret? ' x; echo; echo got ${#x} letters\n"},
-			{Expect: "\nSecret? ", Type: secret + "\n"},
+			{Expect: "\nSecret? ", Pause: reaction, Type: secret + "\n"},
 			{Expect: "got 18 letters\r\n"},
 			{Expect: "# ", Type: "echo " + spoken + "\n"},
 			{Expect: spoken + "\r\n" + spoken},
@@ -66,7 +67,7 @@ var prompts = []asks{
 		func(s *stage.Stage) *exec.Cmd { return s.SSHD.SSH(true, "exec bash --norc --noprofile -i") }, false,
 		[]stage.Step{
 			{Expect: "# ", Type: "read -s -p 'Sec''ret? ' x; echo; echo got ${#x} letters\n"},
-			{Expect: "Secret? ", Type: secret + "\n"},
+			{Expect: "Secret? ", Pause: reaction, Type: secret + "\n"},
 			{Expect: "got 18 letters\r\n"},
 			{Expect: "# ", Type: "echo " + spoken + "\n"},
 			{Expect: spoken},
