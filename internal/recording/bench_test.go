@@ -5,6 +5,7 @@ package recording
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"syscall"
 	"testing"
@@ -83,6 +84,35 @@ func BenchmarkWrite(b *testing.B) {
 			b.ReportMetric(float64(bytes)/1e6/(cpuTime(b)-from).Seconds(), "MB/cpu-s")
 		})
 	}
+}
+
+// BenchmarkFlush is the second of many small sessions: one event and a flush.
+// The time is that of one of them.
+func BenchmarkFlush(b *testing.B) {
+	pool, dir := NewPool(), b.TempDir()
+	ws := make([]*Writer, 1000)
+	for i := range ws {
+		m := meta()
+		m.ID = session.ID(fmt.Sprintf("exec_%d", i))
+		var err error
+		if ws[i], err = Create(dir, m, Options{Pool: pool}); err != nil {
+			b.Fatal(err)
+		}
+		defer ws[i].Abandon()
+	}
+	data := []byte(listing(rand.New(rand.NewPCG(6, 6))))
+	i := 0
+	from := cpuTime(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		w := ws[i%len(ws)]
+		if err := errors.Join(w.Write(session.Event{T: at(i), Type: session.TypeStdout, Data: data}), w.Flush()); err != nil {
+			b.Fatal(err)
+		}
+		i++
+	}
+	b.ReportMetric(float64((cpuTime(b)-from).Nanoseconds())/float64(i), "cpu-ns/op")
+	b.ReportMetric(float64(ws[0].Size())/float64(i/len(ws)+1), "file-B/op")
 }
 
 // cpuTime is what this process has used. On a shared machine it says more than

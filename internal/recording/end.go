@@ -164,7 +164,7 @@ func (w *Writer) join() (err error) {
 	j := joiner{w: w, m: &w.pool.merge, out: f, sum: sha256.New(), small: w.pool.frame / 8}
 	j.slot, j.level = &j.m.tight, joinLevel
 	switch n := w.textLen() + int64(len(w.text)); {
-	case n <= shortText:
+	case n > endAlone && n <= shortText:
 		best, ok := w.pool.short.Get().(*slot)
 		if !ok {
 			best = &slot{}

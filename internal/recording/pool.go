@@ -18,8 +18,8 @@ const (
 	liveLevel    = zstd.SpeedFastest
 	joinLevel    = zstd.SpeedBetterCompression
 	shortLevel   = zstd.SpeedBestCompression
-	shortText    = 2 << 20  // a recording with no more text is packed anew at shortLevel by End
-	repackText   = 16 << 20 // and one with no more than this at joinLevel
+	repackText   = 16 << 20 // a recording with no more text is packed anew as a whole by End
+	shortText    = 2 << 20  // at shortLevel with no more than this, unless it has less than endAlone
 	joinText     = 32 << 20 // beyond this much text in small frames, End joins them at liveLevel
 )
 
