@@ -136,6 +136,10 @@ func TestSessions(t *testing.T) {
 		}
 		for _, step := range []func() error{
 			func() error { return term.Expect(ctx, "# ") },
+			func() error { // ctr listens for resizes only after it set the first size
+				return term.Type([]byte("until [ \"$(stty size)\" = '30 100' ]; do :; done; echo fi''rst size\n"))
+			},
+			func() error { return term.Expect(ctx, "first size\r\n") },
 			func() error { return term.Resize(132, 43) },
 			func() error {
 				// The size arrives when it arrives: ask the terminal until it is there.

@@ -70,6 +70,8 @@ func TestHarness(t *testing.T) {
 	ctx, s := set(t, 5*time.Minute)
 	for _, c := range exacts {
 		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
 			if _, err := c.hold(ctx, s); err != nil {
 				t.Error(err)
 			}

@@ -82,6 +82,10 @@ func untilSize(cols, rows int) string {
 // InteractiveExec is a shell in the box on a terminal, with a resize.
 func (s *Stage) InteractiveExec(ctx context.Context) (compare.Held, error) {
 	res, err := Play(ctx, s.Containerd.Exec(s.Box, true, "/bin/sh"), client.Window{Cols: 100, Rows: 30, Raw: true}, []Step{
+		// ctr listens for resizes only after it set the first size: a resize before that
+		// is lost on the way.
+		{Expect: "# ", Type: untilSize(100, 30)},
+		{Expect: "size is 100x30\r\n"},
 		{Expect: "# ", Type: "echo hello from a container; ls /\n"},
 		{Expect: "usr\r\n"},
 		{Expect: "# ", Cols: 132, Rows: 43, Type: untilSize(132, 43)},
