@@ -2,7 +2,7 @@
 // FILE` notes mounts, network namespaces, cgroups of tests, pinned and loaded
 // BPF objects; `leftovers compare FILE` prints what is there now and was not
 // then, and the processes that carry the environment variable KUBETAPE_RUN with
-// this process's value, or sit in a test's cgroup. It exits with status 1 when
+// this process's value, name a test's directory or sit in a test's cgroup. It exits with status 1 when
 // there is any.
 //
 // Some things end a moment after the one who started them. compare looks again
@@ -148,10 +148,12 @@ func processes() []string {
 		environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
 		cgroups, _ := os.ReadFile(filepath.Join(dir, "cgroup"))
 		marked := mark != "" && bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+marker+"="+mark+"\x00"))
-		if !marked && !bytes.Contains(cgroups, []byte(":/kubetape-")) {
+		cmdline, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		// sshd writes its title over its environment, but the title has our directory.
+		ours := bytes.Contains(cmdline, []byte(filepath.Join(os.TempDir(), "kubetape-")))
+		if !marked && !ours && !bytes.Contains(cgroups, []byte(":/kubetape-")) {
 			continue
 		}
-		cmdline, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
 		if len(cmdline) > 0 { // a zombie has none
 			found = append(found, fmt.Sprintf("process %d %q", pid, bytes.ReplaceAll(cmdline, []byte{0}, []byte(" "))))
 		}
