@@ -269,10 +269,20 @@ func (p *Probe) Next(deadline time.Time, ev *kevent.Event) (int, error) {
 	}
 	size := (len(p.record.RawSample)+7)&^7 + 8
 	err = decode(p.record.RawSample, ev)
-	if err == nil && ev.Session != 0 {
-		p.consumed(ev.Session, uint64(len(p.record.RawSample)))
+	if err == nil {
+		p.consumed(payer(ev), uint64(len(p.record.RawSample)))
 	}
 	return size, err
+}
+
+// payer returns the session to whose share of the ring an event was counted.
+// What must not be missed is on nobody's account: see the calls of emit in bpf/.
+func payer(ev *kevent.Event) uint64 {
+	switch {
+	case ev.Type == kevent.Enter, ev.Type == kevent.Unborn, ev.Type == kevent.Exit && ev.First:
+		return 0
+	}
+	return ev.Session
 }
 
 // Waiting returns how many bytes of the ring are not read yet.
