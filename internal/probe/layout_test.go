@@ -163,7 +163,7 @@ func TestDecodeReadsEachMemberWhereTheObjectHasIt(t *testing.T) {
 		"hint":   {record(t, evHint, "ev_header", nil, ""), kevent.Event{Type: kevent.Hint}},
 		"unborn": {record(t, evUnborn, "ev_header", nil, ""), kevent.Event{Type: kevent.Unborn}},
 		"enter": {
-			exec(t, evEnter, map[string]uint64{"kind": 3}, "sshd", "sshd: root", "last/parent/top/", "ls\x00-l\x00"),
+			process(t, evEnter, map[string]uint64{"kind": 3}, "sshd", "sshd: root", "last/parent/top/", "ls\x00-l\x00"),
 			kevent.Event{Type: kevent.Enter, Seq: 1, Program: kevent.Program{
 				Kind: kevent.Login, Outer: 2, ArgvAll: 3, Written: 4, PID: 7, PPID: 8, UID: 9, LoginUID: 10, MountNS: 11, PidNS: 12, NSPID: 13,
 				Rows: 14, Cols: 15, Host: true, TTY: 17, Comm: "sshd", Parent: "sshd: root", Cgroup: "/top/parent/last", Argv: []byte("ls\x00-l\x00"),
@@ -171,7 +171,7 @@ func TestDecodeReadsEachMemberWhereTheObjectHasIt(t *testing.T) {
 			}},
 		},
 		"exec": {
-			exec(t, evExec, nil, "fifteen-bytes-15", "", "", ""),
+			process(t, evExec, nil, "fifteen-bytes-15", "", "", ""),
 			kevent.Event{Type: kevent.Exec, Seq: 1, Program: kevent.Program{
 				Outer: 2, ArgvAll: 3, Written: 4, PID: 7, PPID: 8, UID: 9, LoginUID: 10, MountNS: 11, PidNS: 12, NSPID: 13,
 				Rows: 14, Cols: 15, Host: true, TTY: 17, Comm: "fifteen-bytes-15", Cgroup: "/", Argv: []byte{},
@@ -192,8 +192,8 @@ func TestDecodeReadsEachMemberWhereTheObjectHasIt(t *testing.T) {
 	}
 }
 
-// exec makes a record of a process.
-func exec(t testing.TB, typ uint32, members map[string]uint64, comm, parent, cgroup, argv string) []byte {
+// process makes a record of a process.
+func process(t testing.TB, typ uint32, members map[string]uint64, comm, parent, cgroup, argv string) []byte {
 	t.Helper()
 	all := map[string]uint64{
 		"seq": 1, "outer": 2, "argv_all": 3, "written": 4, "argv_len": uint64(len(argv)), "cgroup_len": uint64(len(cgroup)),
