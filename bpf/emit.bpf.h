@@ -21,8 +21,9 @@ static __always_inline bool emit(u64 sid, void *ev, u64 size)
 
 	if (!s || !c)
 		return false;
+	/* Signed: the recorder can have read a record that is not counted yet. */
 	if (sid && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > cfg.ring_bytes / 2 &&
-	    *(volatile u64 *)&s->submitted - *(volatile u64 *)&s->consumed > cfg.fair_bytes)
+	    (s64)(*(volatile u64 *)&s->submitted - *(volatile u64 *)&s->consumed) > (s64)cfg.fair_bytes)
 		goto drop;
 	if (bpf_ringbuf_output(&events, ev, size, 0))
 		goto drop;

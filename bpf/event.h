@@ -10,6 +10,7 @@
 #define KT_STREAMS 3   /* stdin, stdout, stderr */
 #define KT_CHUNK 16384 /* most bytes of one data record */
 #define KT_ARGS 16384  /* most bytes of argv in one record; the rest is counted */
+#define KT_START 640   /* bytes of cgroup path and argv that are kept for a successor */
 #define KT_CGROUP 512  /* most bytes of a cgroup path */
 #define KT_SLOT_BITS 12
 #define KT_SLOTS (1 << KT_SLOT_BITS) /* of the table that holds how much of the ring a session fills */
@@ -125,7 +126,7 @@ struct session {
 	u32 code;
 	u64 live; /* processes inside */
 	u32 mntns;
-	u32 pad;
+	u32 ending; /* set by user space: its recording is being closed */
 };
 
 /* Kept in the map slots, which user space shares by mmap. */

@@ -79,6 +79,21 @@ struct scratch_exec {
 	u64 before; /* bytes that lay in the stdin pipe, or UNKNOWN */
 };
 
+/*
+ * How open sessions began: the beginning of what EV_ENTER told, for a recorder
+ * that did not get to read it.
+ */
+struct start {
+	struct ev_exec ev;
+	u8 bytes[KT_START];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KT_SLOTS);
+	__type(key, u64);
+	__type(value, struct start);
+} starts SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

@@ -448,29 +448,28 @@ static __always_inline u64 open_session(struct task_struct *t, struct scratch_ex
 	if (!c)
 		return 0;
 	sid = unborn_here();
-	s.outer = outer;
-	s.started = x->ev.h.ts;
-	s.first = x->ev.pid;
-	s.kind = kind;
-	s.live = 1;
-	s.mntns = x->ev.mntns;
 	kept = sid ? bpf_map_lookup_elem(&sessions, &sid) : 0;
-	if (kept) { /* its stdin was watched before it was born: nothing is pending */
-		for (int i = 0; i < KT_STREAMS; i++) {
-			s.total[i] = kept->total[i];
-			s.dropped[i] = kept->dropped[i];
-		}
-	} else {
-		sid = new_sid();
-	}
 	watched = kept != 0;
-	if (bpf_map_update_elem(&sessions, &sid, &s, BPF_ANY)) {
-		__sync_fetch_and_add(&c->sessions_full, 1);
-		return 0;
+	if (!kept) {
+		sid = new_sid();
+		if (bpf_map_update_elem(&sessions, &sid, &s, BPF_ANY)) {
+			__sync_fetch_and_add(&c->sessions_full, 1);
+			return 0;
+		}
+		kept = bpf_map_lookup_elem(&sessions, &sid);
+		if (!kept)
+			return 0;
 	}
-	kept = bpf_map_lookup_elem(&sessions, &sid);
-	if (!kept)
-		return 0;
+	/*
+	 * In place: another processor may be counting what the holder writes to a
+	 * pipe that was watched before. What it counts must not be written over.
+	 */
+	kept->outer = outer;
+	kept->started = x->ev.h.ts;
+	kept->first = x->ev.pid;
+	kept->live = 1;
+	kept->mntns = x->ev.mntns;
+	kept->kind = kind;
 	join_fds(sid, outer);
 	if (kind == ENTER_FIRST && x->ev.fds[0] != FD_TTY && x->ev.fds[0] != FD_PIPE &&
 	    x->ev.fds[0] != FD_SOCKET) {
@@ -491,6 +490,8 @@ static __always_inline u64 open_session(struct task_struct *t, struct scratch_ex
 	if (n > KT_CGROUP + KT_ARGS)
 		n = KT_CGROUP + KT_ARGS;
 	x->ev.h.size = sizeof(x->ev) + n;
+	if (sid)
+		bpf_map_update_elem(&starts, &sid, x, BPF_ANY);
 	emit(0, x, sizeof(x->ev) + n);
 	if (sid && !watched)
 		tell_before(sid, x->before);

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubetape/kubetape/internal/kevent"
 	"github.com/kubetape/kubetape/internal/probe"
+	"github.com/kubetape/kubetape/internal/session"
 	"github.com/kubetape/kubetape/internal/tracker"
 )
 
@@ -169,10 +170,26 @@ func (l *loop) stopDue() {
 func (l *loop) finish() {
 	for len(l.draining) > 0 && (l.read >= l.draining[0].upTo || l.probe.Waiting() == 0) {
 		for sid := range l.draining[0].sids {
-			live, err := l.probe.Forget(sid)
-			l.tracker.Final(sid, sums(live), err == nil, probe.Now())
+			live, ok := l.probe.Lookup(sid)
+			if l.tracker.Final(sid, sums(live), ok, probe.Now()) {
+				continue // forgotten when its recording is closed
+			}
+			if err := l.probe.Forget(sid); err != nil {
+				l.log.Error("forget session", "error", err)
+			}
 		}
 		l.draining = l.draining[1:]
+	}
+}
+
+// kernel does something with the kernel's session of a recording.
+func (l *loop) kernel(m session.Meta, boot string, do func(uint64) error) {
+	sid, ok := tracker.ParseKey(boot, m.Key)
+	if !ok {
+		return
+	}
+	if err := do(sid); err != nil {
+		l.log.Error("close session in the kernel", "session", m.ID, "error", err)
 	}
 }
 

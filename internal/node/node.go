@@ -85,6 +85,8 @@ func assemble(c Config, p *probe.Probe, boot string, log *slog.Logger) (*recorde
 		probe: p, world: w, tapes: tapes, log: log, idle: c.Capture.IdleDetach,
 		metrics: &metrics{flavour: p.Flavour(), cri: cri}, stopped: make(chan stopped, 1), busyAt: time.Now(),
 	}
+	tapes.ending = func(m session.Meta) { l.kernel(m, boot, p.Ending) }
+	tapes.ended = func(m session.Meta) { l.kernel(m, boot, p.Forget) }
 	l.tracker = tracker.New(cfg, tapes, w, clock(), log)
 	return &recorder{loop: l, cri: cri, log: log}, nil
 }
@@ -140,11 +142,16 @@ func (l *loop) begin(c Config, boot string) error {
 	if !l.probe.Resumed() {
 		return nil
 	}
+	left, err := l.leftOpen()
+	if err != nil {
+		return err
+	}
 	l.drain(30 * time.Second)
 	if l.probe.Waiting() == 0 {
 		l.probe.Settle()
 	}
-	return l.discoverRest()
+	l.takeUp(left)
+	return nil
 }
 
 // stop ends in the order of the invariant: the kernel stops, what is in the ring

@@ -82,27 +82,44 @@ func (l *loop) recover(path string, log *slog.Logger) {
 // setAside gives a file that holds nothing readable another name, so that it is
 // neither lost nor looked at again.
 func (l *loop) setAside(path string, cause error, log *slog.Logger) {
+	if st, err := os.Stat(path); err == nil && st.Size() == 0 {
+		if err := os.Remove(path); err != nil {
+			log.Error("remove empty recording", "error", err)
+		}
+		return
+	}
 	log.Error("open recording cannot be read, it is set aside", "error", cause)
 	if err := os.Rename(path, strings.TrimSuffix(path, recording.PartSuffix)+".unreadable"); err != nil {
 		log.Error("set recording aside", "error", err)
 	}
 }
 
-// discoverRest takes up sessions that the kernel holds open and nobody knows:
-// they began while no recorder ran, or just before one was killed. Call it after
-// what was in the ring at the start has come through.
-func (l *loop) discoverRest() error {
+// leftOpen lists the sessions that the kernel holds open, once all that it has
+// told of them so far is in the ring.
+func (l *loop) leftOpen() ([]probe.Live, error) {
 	all, err := l.probe.Sessions()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, s := range all {
-		l.tracker.Discover(s.Session)
+	return all, l.probe.Stop(nil)
+}
+
+// takeUp sees to sessions that nobody knows: they began while no recorder ran, or
+// just before one was killed. Call it after what was in the ring has come through.
+func (l *loop) takeUp(left []probe.Live) {
+	now := probe.Now()
+	for _, s := range left {
+		if s.Ending && !l.tracker.Knows(s.Session) { // its recording is closed
+			if err := l.probe.Forget(s.Session); err != nil {
+				l.log.Error("forget session", "error", err)
+			}
+			continue
+		}
+		l.tracker.Missing([]uint64{s.Session}, now)
 		if s.Exited {
-			l.tracker.Exited(s.Session, s.Code, probe.Now())
+			l.tracker.Exited(s.Session, s.Code, now)
 		}
 	}
-	return nil
 }
 
 // Unload ends a capture that an earlier recorder left in the kernel and closes

@@ -29,10 +29,12 @@ type tapes struct {
 	queued int // bytes in all queues
 	closed bool
 
-	naming  chan struct{} // one token for each identity being settled
-	wg      sync.WaitGroup
-	stats   tapeStats // guarded by mu
-	onEnded func(recording.Summary, session.Meta)
+	naming chan struct{} // one token for each identity being settled
+	wg     sync.WaitGroup
+	stats  tapeStats // guarded by mu
+	// ending and ended are called around the closing of a recording, by a
+	// worker. They may be nil.
+	ending, ended func(session.Meta)
 }
 
 type tapeStats struct {
@@ -168,6 +170,11 @@ func (t *tapes) put(tp *tape, items []item, flush bool) bool {
 			t.fault(tp, log, "create recording", err)
 		}
 		tp.w = w
+		if err == nil {
+			if err := w.Flush(); err != nil { // so that a crash leaves the header at least
+				t.fault(tp, log, "write header", err)
+			}
+		}
 	}
 	for i := range items {
 		ev := &items[i].ev
@@ -258,10 +265,13 @@ func (t *tapes) end(tp *tape, ev session.Event, log *slog.Logger) {
 		return
 	}
 	err := t.sayLost(tp, ev.T)
+	if t.ending != nil {
+		t.ending(tp.meta)
+	}
 	if err == nil {
 		var sum recording.Summary
 		if sum, err = tp.w.End(ev); err == nil {
-			t.ended(tp, sum, log)
+			t.done(tp, sum, log)
 			return
 		}
 	}
@@ -272,7 +282,7 @@ func (t *tapes) end(tp *tape, ev session.Event, log *slog.Logger) {
 	}
 }
 
-func (t *tapes) ended(tp *tape, sum recording.Summary, log *slog.Logger) {
+func (t *tapes) done(tp *tape, sum recording.Summary, log *slog.Logger) {
 	t.mu.Lock()
 	t.stats.ended++
 	t.stats.onDisk += uint64(sum.Size)
@@ -280,8 +290,8 @@ func (t *tapes) ended(tp *tape, sum recording.Summary, log *slog.Logger) {
 	log.Info("session ended", "kind", tp.meta.Kind, "status", sum.Status,
 		"stdin_bytes", sum.Streams[session.Stdin].Bytes, "stdout_bytes", sum.Streams[session.Stdout].Bytes,
 		"stderr_bytes", sum.Streams[session.Stderr].Bytes, "file_bytes", sum.Size)
-	if t.onEnded != nil {
-		t.onEnded(sum, tp.meta)
+	if t.ended != nil {
+		t.ended(tp.meta)
 	}
 }
 

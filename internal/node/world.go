@@ -98,53 +98,20 @@ func (w *world) nspid(pid int) int {
 }
 
 // Discover implements tracker.World.
-func (w *world) Discover(sid uint64) (kevent.Program, uint64, bool) {
+func (w *world) Discover(sid uint64) (tracker.Found, bool) {
 	l, ok := w.probe.Lookup(sid)
 	if !ok {
-		return kevent.Program{}, 0, false
+		return tracker.Found{}, false
 	}
-	return w.program(l), l.Started, true
+	return tracker.Found{Program: w.program(l), Began: l.Started, Exited: l.Exited, Code: l.Code}, true
 }
 
-// program rebuilds from /proc what the beginning of a session would have told.
-// Of a process that has ended little is left.
+// program returns how a session began. That of one that is not born has no Kind.
 func (w *world) program(l probe.Live) kevent.Program {
-	p := kevent.Program{
-		Kind: l.Kind, Outer: l.Outer, PID: l.First, LoginUID: kevent.NoLogin, MountNS: l.MountNS,
-		NSPID: w.nspid(l.First),
+	if ev, ok := w.probe.Start(l.Session); ok && l.Kind != 0 {
+		return ev.Program
 	}
-	if b, err := os.ReadFile(w.path(l.First, "cmdline")); err == nil {
-		p.Argv, p.ArgvAll = b, uint64(len(b))
-	}
-	if b, err := os.ReadFile(w.path(l.First, "cgroup")); err == nil {
-		for _, line := range strings.Split(string(b), "\n") {
-			f := strings.SplitN(line, ":", 3)
-			if len(f) == 3 && len(f[2]) > len(p.Cgroup) {
-				p.Cgroup = f[2]
-			}
-		}
-	}
-	for fd := range p.FDs {
-		p.FDs[fd] = w.fdKind(l.First, fd)
-	}
-	return p
-}
-
-func (w *world) fdKind(pid, fd int) kevent.FD {
-	s, err := os.Readlink(w.path(pid, "fd/"+strconv.Itoa(fd)))
-	switch {
-	case err != nil:
-		return kevent.FDNone
-	case strings.HasPrefix(s, "pipe:"):
-		return kevent.FDPipe
-	case strings.HasPrefix(s, "socket:"):
-		return kevent.FDSocket
-	case s == "/dev/null":
-		return kevent.FDNull
-	case strings.HasPrefix(s, "/dev/pts/"), s == "/dev/console":
-		return kevent.FDTTY
-	}
-	return kevent.FDFile
+	return kevent.Program{Kind: l.Kind, Outer: l.Outer, PID: l.First, LoginUID: kevent.NoLogin, MountNS: l.MountNS}
 }
 
 // Inside implements tracker.World.

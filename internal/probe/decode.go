@@ -145,6 +145,28 @@ func decodeExec(raw []byte, kind uint32, ev *kevent.Event) error {
 	return nil
 }
 
+// decodeStart reads the beginning of an EV_ENTER that was kept: the record may
+// announce more than is there.
+func decodeStart(raw []byte, ev *kevent.Event) error {
+	if len(raw) < sizeExec {
+		return fmt.Errorf("decode start: %w", errShort)
+	}
+	le := binary.LittleEndian
+	b := append([]byte(nil), raw...)
+	room := uint32(len(b) - sizeExec)
+	path := min(le.Uint32(b[offCgroupLen:]), room)
+	argv := min(le.Uint32(b[offArgvLen:]), room-path)
+	le.PutUint32(b[offCgroupLen:], path)
+	le.PutUint32(b[offArgvLen:], argv)
+	*ev = kevent.Event{At: le.Uint64(b), Session: le.Uint64(b[8:])}
+	return decodeExec(b, evEnter, ev)
+}
+
+const (
+	offArgvLen   = unsafe.Offsetof(recorderEvExec{}.ArgvLen)
+	offCgroupLen = unsafe.Offsetof(recorderEvExec{}.CgroupLen)
+)
+
 func text(c [16]int8) string {
 	b := make([]byte, 0, len(c))
 	for _, v := range c {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func write(t testing.TB, path, text string) {
@@ -15,3 +16,5 @@ func write(t testing.TB, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+func farOff() time.Time { return time.Now().Add(patience) }

@@ -113,6 +113,7 @@ func named(m *recorderMaps) map[string]**ebpf.Map {
 		recorderMapObjects:    &m.Objects,
 		recorderMapSessions:   &m.Sessions,
 		recorderMapSlots:      &m.Slots,
+		recorderMapStarts:     &m.Starts,
 		recorderMapTasks:      &m.Tasks,
 	}
 }

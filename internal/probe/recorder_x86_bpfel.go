@@ -171,13 +171,19 @@ type recorderSession struct {
 	Code    uint32
 	Live    uint64
 	Mntns   uint32
-	Pad     uint32
+	Ending  uint32
 }
 
 type recorderSlot struct {
 	_         structs.HostLayout
 	Submitted uint64
 	Consumed  uint64
+}
+
+type recorderStart struct {
+	_     structs.HostLayout
+	Ev    recorderEvExec
+	Bytes [640]uint8
 }
 
 type recorderTaskInfo struct {
@@ -203,6 +209,7 @@ const (
 	recorderMapObjects     = "objects"
 	recorderMapSessions    = "sessions"
 	recorderMapSlots       = "slots"
+	recorderMapStarts      = "starts"
 	recorderMapTasks       = "tasks"
 	recorderProgOnExec     = "on_exec"
 	recorderProgOnExit     = "on_exit"
@@ -273,6 +280,7 @@ type recorderMapSpecs struct {
 	Objects     *ebpf.MapSpec `ebpf:"objects"`
 	Sessions    *ebpf.MapSpec `ebpf:"sessions"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
+	Starts      *ebpf.MapSpec `ebpf:"starts"`
 	Tasks       *ebpf.MapSpec `ebpf:"tasks"`
 }
 
@@ -313,6 +321,7 @@ type recorderMaps struct {
 	Objects     *ebpf.Map `ebpf:"objects"`
 	Sessions    *ebpf.Map `ebpf:"sessions"`
 	Slots       *ebpf.Map `ebpf:"slots"`
+	Starts      *ebpf.Map `ebpf:"starts"`
 	Tasks       *ebpf.Map `ebpf:"tasks"`
 }
 
@@ -327,6 +336,7 @@ func (m *recorderMaps) Close() error {
 		m.Objects,
 		m.Sessions,
 		m.Slots,
+		m.Starts,
 		m.Tasks,
 	)
 }

@@ -20,6 +20,7 @@ type Live struct {
 	First   int    // process id of the first process
 	Started uint64 // as kevent.Event.At
 	Exited  bool   // the first process has ended
+	Ending  bool   // see Ending
 	Code    uint32 // as of wait(2)
 	Inside  uint64 // processes
 	Total   [3]uint64
@@ -30,7 +31,7 @@ type Live struct {
 func live(sid uint64, s recorderSession) Live {
 	return Live{
 		Session: sid, Outer: s.Outer, First: int(s.First), Started: s.Started,
-		Kind: kevent.Kind(min(s.Kind, 255)), MountNS: s.Mntns,
+		Kind: kevent.Kind(min(s.Kind, 255)), MountNS: s.Mntns, Ending: s.Ending != 0,
 		Exited: s.Exited != 0, Code: s.Code, Inside: s.Live,
 		Total: s.Total, Dropped: s.Dropped, Seq: s.Seq,
 	}
@@ -118,16 +119,51 @@ func quiesce() error {
 	return nil
 }
 
-// Forget removes a session and returns its final totals. Call Stop first.
-func (p *Probe) Forget(sid uint64) (Live, error) {
+// Ending notes in the kernel that the recording of a stopped session is being
+// closed. A recorder that is killed after that and before Forget leaves a session
+// without an open recording; the note tells its successor why.
+func (p *Probe) Ending(sid uint64) error {
 	var s recorderSession
 	if err := p.maps.Sessions.Lookup(sid, &s); err != nil {
-		return Live{}, fmt.Errorf("look up session: %w", err)
+		return fmt.Errorf("look up session: %w", err)
 	}
-	if err := p.maps.Sessions.Delete(sid); err != nil {
-		return Live{}, fmt.Errorf("remove session: %w", err)
+	s.Ending = 1
+	if err := p.maps.Sessions.Update(sid, s, ebpf.UpdateExist); err != nil {
+		return fmt.Errorf("note end of session: %w", err)
 	}
-	return live(sid, s), nil
+	return nil
+}
+
+// Forget removes a session: last of all, when its recording is safe. Call Stop
+// first.
+func (p *Probe) Forget(sid uint64) error {
+	err := errors.Join(ignoreMissing(p.maps.Starts.Delete(sid)), ignoreMissing(p.maps.Sessions.Delete(sid)))
+	if err != nil {
+		return fmt.Errorf("remove session: %w", err)
+	}
+	return nil
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Start returns how a session began, as its Enter told, with less of a long
+// argv.
+func (p *Probe) Start(sid uint64) (kevent.Event, bool) {
+	raw, err := p.maps.Starts.LookupBytes(sid)
+	if err != nil || raw == nil {
+		return kevent.Event{}, false
+	}
+	var ev kevent.Event
+	if err := decodeStart(raw, &ev); err != nil {
+		p.log.Error("stored beginning of a session makes no sense", "error", err)
+		return kevent.Event{}, false
+	}
+	return ev, true
 }
 
 // Starter makes the kernel tell when pid starts a process: the parent of a

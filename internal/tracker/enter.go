@@ -12,7 +12,8 @@ import (
 )
 
 // enter decides whether what looks like the beginning of a session is one.
-func (t *Tracker) enter(ev *kevent.Event) {
+// gap is why bytes are missing that passed before the first that comes.
+func (t *Tracker) enter(ev *kevent.Event, gap string) {
 	if t.open[ev.Session] != nil {
 		// Its streams are joined before its beginning is told: another processor
 		// can be first in the ring, and then the session was discovered by that.
@@ -25,6 +26,9 @@ func (t *Tracker) enter(ev *kevent.Event) {
 	if before != nil {
 		t.kept -= before.size
 	}
+	if t.open[ev.Session] != nil { // taken up already
+		return
+	}
 	if ev.Session == 0 { // a container without anything to attach to
 		return
 	}
@@ -34,6 +38,7 @@ func (t *Tracker) enter(ev *kevent.Event) {
 	}
 	m := t.header(ev, kind, box)
 	s := t.add(ev.Session, m, *p)
+	s.missing(gap)
 	t.stats.Begun[kind]++
 	t.rec.Begin(m, *p)
 	if t.late(ev) {

@@ -200,9 +200,10 @@ func TestSessionThatBeganWhileNoRecorderRanIsTakenUp(t *testing.T) {
 	s := newStage(t)
 	s.discover[1] = pipeExec
 	s.drop(1, 1, 50)
-	s.tr.Discover(1)
-	s.tr.Discover(1)
+	s.tr.Missing([]uint64{1}, s.now)
+	s.tr.Missing([]uint64{1}, s.now)
 	s.data(1, 1, "rest")
+	s.pass(1100 * time.Millisecond)
 	s.exit(1, 0)
 	s.eof(1, 1, 2)
 	s.wantDue(1)
@@ -217,6 +218,7 @@ func TestEventOfAnUnknownSessionDiscoversIt(t *testing.T) {
 	s.discover[1] = pipeExec
 	s.drop(1, 1, 50)
 	s.data(1, 1, "rest")
+	s.pass(1100 * time.Millisecond)
 	s.wantLines(1, "loss stdout 50 recorder was down", `stdout "rest"`)
 }
 
@@ -226,8 +228,9 @@ func TestEventOfASessionThatNobodyKnowsIsAnOrphan(t *testing.T) {
 	s.data(9, 1, "still nobody's")
 	s.event(kevent.Event{Type: kevent.Exit, PID: 5})
 	s.wantNone()
-	if got := s.tr.Stats().Orphans; got != 1 {
-		t.Errorf("%d orphans, want the first event counted and its kind turned away after it", got)
+	s.pass(1100 * time.Millisecond)
+	if got := s.tr.Stats().Orphans; got != 2 {
+		t.Errorf("%d orphans, want 2", got)
 	}
 	s.wantDue(9)
 }

@@ -121,7 +121,7 @@ func born(s *stage, r *rand.Rand, sid uint64) {
 	case 1:
 		s.discover[sid] = p
 		s.drop(sid, 1, r.IntN(50))
-		s.tr.Discover(sid)
+		s.tr.Missing([]uint64{sid}, s.now)
 		s.of(sid)
 	default:
 		s.enter(sid, p)

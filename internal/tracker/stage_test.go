@@ -77,9 +77,13 @@ func (s *stage) restart() { s.tr = New(s.cfg, s, s, wall, slog.New(slog.DiscardH
 func (s *stage) Container(uint32, int) (cgroup.Container, bool) { return s.box, s.boxed }
 
 // Discover implements World.
-func (s *stage) Discover(sid uint64) (kevent.Program, uint64, bool) {
+func (s *stage) Discover(sid uint64) (Found, bool) {
 	p, ok := s.discover[sid]
-	return p, s.now, ok
+	f := Found{Program: p, Began: s.now}
+	if k := s.kern[sid]; k != nil {
+		f.Exited, f.Code = k.exited, k.code
+	}
+	return f, ok
 }
 
 // Inside implements World.

@@ -28,7 +28,7 @@ type World interface {
 	Container(mountNS uint32, pid int) (cgroup.Container, bool)
 	// Discover rebuilds how a session began that the kernel holds open and this
 	// Tracker has not seen begin.
-	Discover(sid uint64) (prog kevent.Program, began uint64, ok bool)
+	Discover(sid uint64) (Found, bool)
 	// Inside returns how many processes are in a session.
 	Inside(sid uint64) (uint64, bool)
 	// Holds reports whether a process still has the other end of a session's
@@ -38,6 +38,15 @@ type World interface {
 	Wrote(pid int) (uint64, bool)
 	// SeenSince returns since when streams are seen, and whether they are.
 	SeenSince() (uint64, bool)
+}
+
+// Found is a session that was not seen to begin. Its Program has no Kind while it
+// is not born.
+type Found struct {
+	Program kevent.Program
+	Began   uint64 // as kevent.Event.At
+	Exited  bool   // its first process has ended
+	Code    uint32 // as of wait(2)
 }
 
 // Config says what is recorded.
@@ -101,6 +110,9 @@ func (t *Tracker) Stats() Stats {
 	return s
 }
 
+// Knows reports whether a session is open here.
+func (t *Tracker) Knows(sid uint64) bool { return t.open[sid] != nil }
+
 // Busy reports whether any session is open.
 func (t *Tracker) Busy() bool { return len(t.open) > 0 }
 
@@ -110,14 +122,10 @@ func (t *Tracker) Event(ev *kevent.Event) {
 	case kevent.Hint:
 		return
 	case kevent.Enter:
-		t.enter(ev)
+		t.enter(ev, WhyRing)
 		return
 	case kevent.Unborn:
 		t.conceive(ev.Session, ev.At)
-		return
-	}
-	if u := t.unborn[ev.Session]; u != nil {
-		t.keep(u, ev)
 		return
 	}
 	if ev.Session == 0 || t.rejected[ev.Session] {
@@ -125,59 +133,44 @@ func (t *Tracker) Event(ev *kevent.Event) {
 	}
 	s := t.open[ev.Session]
 	if s == nil {
-		if s = t.discover(ev.Session); s == nil {
-			if u := t.unborn[ev.Session]; u != nil {
-				t.keep(u, ev)
-				return
-			}
-			t.stats.Orphans++
-			return
-		}
+		// Its beginning is on its way, or it was read by a recorder that is no more.
+		t.conceive(ev.Session, ev.At)
+		t.keep(t.unborn[ev.Session], ev)
+		return
 	}
+	s.take(ev)
+}
+
+// take adds an event to a session.
+func (s *open) take(ev *kevent.Event) {
 	switch ev.Type {
 	case kevent.Data, kevent.Unseen:
 		s.data(ev)
 	case kevent.EOF:
 		s.eof[ev.Stream] = true
 		s.lastAt, s.holder, s.fd = ev.At, ev.Holder, ev.FD
-		if ev.At >= s.exitAt && s.exited {
-			t.consider(s, ev.At)
+		if s.exited {
+			s.t.consider(s, ev.At)
 		}
 	case kevent.Exec:
 		s.process(ev)
 	case kevent.Exit:
 		s.exit(ev)
 		if ev.First {
-			t.consider(s, ev.At)
+			s.t.consider(s, ev.At)
 		}
 	case kevent.Resize:
 		s.resize(ev)
 	}
 }
 
-// discover takes up a session whose beginning was not seen.
-func (t *Tracker) discover(sid uint64) *open {
-	prog, began, ok := t.world.Discover(sid)
-	if ok && prog.Kind == 0 {
-		t.conceive(sid, began)
-		return nil
-	}
-	if !ok {
-		t.reject(sid)
-		return nil
-	}
-	t.enter(&kevent.Event{Type: kevent.Enter, At: began, Session: sid, Program: prog})
-	s := t.open[sid]
-	if s != nil {
-		s.missing(WhyDown)
-	}
-	return s
-}
-
-// Discover takes up a session that the kernel holds open, if it is not known.
-func (t *Tracker) Discover(sid uint64) {
-	if t.open[sid] == nil && !t.rejected[sid] && t.unborn[sid] == nil {
-		t.discover(sid)
+// Missing tells of sessions that the kernel holds open. Those that are not known
+// are taken up, unless their beginning comes after all.
+func (t *Tracker) Missing(sids []uint64, now uint64) {
+	for _, sid := range sids {
+		if t.open[sid] == nil {
+			t.conceive(sid, now)
+		}
 	}
 }
 
@@ -233,18 +226,20 @@ type Sums struct {
 }
 
 // Final closes a session after its last event has come through. ok is false
-// when the kernel knows nothing of it any more.
-func (t *Tracker) Final(sid uint64, sums Sums, ok bool, now uint64) {
+// when the kernel knows nothing of it any more. It reports whether the session
+// has a recording, which must be safe before the kernel may forget it.
+func (t *Tracker) Final(sid uint64, sums Sums, ok bool, now uint64) bool {
 	if t.rejected[sid] {
 		delete(t.rejected, sid)
-		return
+		return false
 	}
 	s := t.open[sid]
 	if s == nil {
-		return
+		return false
 	}
 	delete(t.open, sid)
 	s.close(sums, ok, now, "")
+	return true
 }
 
 // StopAll closes all sessions since the recorder stops before they do. The
