@@ -215,4 +215,3 @@ func unloadCommand() *cli.Command {
 		},
 	}
 }
-

@@ -31,8 +31,8 @@ type Finder struct {
 	Proc string
 }
 
-// Peer returns the remote end of the established TCP connection that pid, or
-// else the nearest of its ancestors, holds. IPv4 addresses are returned as such
+// Peer returns the remote end of the established TCP connection that pid has
+// accepted, or else the nearest of its ancestors, holds. IPv4 addresses are returned as such
 // also where the socket is an IPv6 one. It is false where none of them holds a
 // connection. Where a process holds several (sshd forwards ports), the one with
 // the lowest descriptor counts: a server has its client's before any other.
@@ -88,8 +88,9 @@ func (f Finder) peerOf(ctx context.Context, pid int, lists map[string]map[uint32
 	return netip.AddrPort{}, false, nil
 }
 
-// established lists the established TCP connections of a network namespace:
-// inode of the socket → remote end.
+// established lists the accepted TCP connections of a network namespace that are
+// established: inode of the socket → remote end. One is taken for accepted where
+// somebody listens on its local port.
 func established(ctx context.Context, path, ns string) (map[uint32]netip.AddrPort, error) {
 	h, err := open(path, ns)
 	if err != nil {
@@ -104,6 +105,8 @@ func established(ctx context.Context, path, ns string) (map[uint32]netip.AddrPor
 		return nil, fmt.Errorf("limit the time of sock_diag: %w", err)
 	}
 	list := make(map[uint32]netip.AddrPort)
+	local := make(map[uint32]uint16)
+	listening := make(map[uint16]bool)
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		socks, err := h.SocketDiagTCP(family)
 		for n := 1; n < tries && errors.Is(err, netlink.ErrDumpInterrupted); n++ {
@@ -114,10 +117,19 @@ func established(ctx context.Context, path, ns string) (map[uint32]netip.AddrPor
 			return nil, fmt.Errorf("list sockets: %w", err)
 		}
 		for _, s := range socks {
+			if s.State == netlink.TCP_LISTEN {
+				listening[s.ID.SourcePort] = true
+			}
 			addr, ok := netip.AddrFromSlice(s.ID.Destination)
 			if ok && s.State == netlink.TCP_ESTABLISHED && s.INode != 0 {
 				list[s.INode] = netip.AddrPortFrom(addr.Unmap(), s.ID.DestinationPort)
+				local[s.INode] = s.ID.SourcePort
 			}
+		}
+	}
+	for inode, port := range local {
+		if !listening[port] { // made from here, not accepted: an ssh client's
+			delete(list, inode)
 		}
 	}
 	return list, nil

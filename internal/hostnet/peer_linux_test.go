@@ -24,7 +24,7 @@ func connected(t *testing.T, network, listen, dial string) (server, client *net.
 	if err != nil {
 		require.Skip(t, "needs to listen on %s: %v", listen, err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { l.Close() }) // a server goes on listening
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	c, err := net.Dial("tcp", net.JoinHostPort(dial, port))
 	if err != nil {
@@ -141,6 +141,14 @@ func TestPeerIsThatOfTheLowestDescriptor(t *testing.T) {
 	want(t, cmd.Process.Pid, client.LocalAddr())
 }
 
+func TestConnectionThatAProcessMadeItselfIsNoLogin(t *testing.T) {
+	_, client := connected(t, "tcp4", "127.0.0.1:0", "127.0.0.1")
+	cmd := holding(t, client, "echo ready; read x")
+	if peer, ok, err := (Finder{}).Peer(t.Context(), cmd.Process.Pid); ok || err != nil {
+		t.Errorf("got %v, %v, %v; want none: that is an ssh client's own connection", peer, ok, err)
+	}
+}
+
 func TestProcessWithoutAConnectionHasNoPeer(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -205,7 +213,7 @@ func TestPeerOfAnSSHLogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { l.Close() }) // a server goes on listening
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	// One daemon for one connection, which is given to it as inetd would: no
 	// port has to be guessed.

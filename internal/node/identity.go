@@ -38,15 +38,13 @@ func (id *identity) fill(ctx context.Context, m *session.Meta, p kevent.Program)
 			m.User = name
 		}
 	}
-	for _, pid := range []int{p.PID, p.PPID} {
-		peer, ok, err := id.peers.Peer(ctx, pid)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			id.log.Debug("find peer of login", "session", m.ID, "error", err)
-		}
-		if ok {
-			m.Peer = peer.String()
-			return
-		}
+	// The connection is the parent's or an older process's, never the session's own.
+	peer, ok, err := id.peers.Peer(ctx, p.PPID)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		id.log.Debug("find peer of login", "session", m.ID, "error", err)
+	}
+	if ok {
+		m.Peer = peer.String()
 	}
 }
 

@@ -302,7 +302,7 @@ func (t *tapes) fault(tp *tape, log *slog.Logger, what string, err error) {
 	t.mu.Unlock()
 	if !tp.failed {
 		tp.failed = true
-		log.Error(what, "error", err)
+		log.Error("recording failed", "step", what, "error", err)
 	}
 }
 

@@ -132,34 +132,33 @@ func (p *pins) save(m *recorderMaps, capture *ebpf.Program) error {
 
 // takeOver opens a whole pinned set. It returns false without an error when
 // there is none.
-func (pr *Probe) takeOver() (bool, error) {
-	p := pr.pins
-	capture, err := ebpf.LoadPinnedProgram(p.prog(recorderProgOnSysExit), nil)
+func (p *Probe) takeOver() (bool, error) {
+	capture, err := ebpf.LoadPinnedProgram(p.pins.prog(recorderProgOnSysExit), nil)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("open pinned program: %w", err)
 	}
-	pr.capture = capture
-	for name, mp := range named(&pr.maps) {
-		if *mp, err = ebpf.LoadPinnedMap(p.mapp(name), nil); err != nil {
+	p.capture = capture
+	for name, mp := range named(&p.maps) {
+		if *mp, err = ebpf.LoadPinnedMap(p.pins.mapp(name), nil); err != nil {
 			return false, fmt.Errorf("open pinned map %s: %w", name, err)
 		}
 	}
-	if got := int(pr.maps.Events.MaxEntries()); got != pr.cfg.RingBytes {
-		pr.log.Warn("the ring keeps its size until the capture is unloaded", "bytes", got, "wanted", pr.cfg.RingBytes)
+	if got := int(p.maps.Events.MaxEntries()); got != p.cfg.RingBytes {
+		p.log.Warn("the ring keeps its size until the capture is unloaded", "bytes", got, "wanted", p.cfg.RingBytes)
 	}
 	for _, name := range attachOrder {
-		l, err := link.LoadPinnedLink(p.link(name), nil)
+		l, err := link.LoadPinnedLink(p.pins.link(name), nil)
 		if err != nil {
 			return false, fmt.Errorf("open pinned link %s: %w", name, err)
 		}
-		pr.links = append(pr.links, l)
+		p.links = append(p.links, l)
 	}
-	l, err := link.LoadPinnedLink(p.link(recorderProgOnSysExit), nil)
+	l, err := link.LoadPinnedLink(p.pins.link(recorderProgOnSysExit), nil)
 	if err == nil {
-		pr.armed = l
+		p.armed = l
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("open pinned link: %w", err)
 	}

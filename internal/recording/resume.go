@@ -41,7 +41,7 @@ func Recover(path string, why string) (Summary, error) {
 	if err != nil {
 		return Summary{}, fmt.Errorf("recover recording: %w", err)
 	}
-	defer w.Abandon()
+	defer func() { _ = w.Abandon() }() // no-op after End; before, there is an error already
 	if end == nil {
 		return w.End(session.Event{T: w.last, Status: session.Torn, Why: why})
 	}
