@@ -144,7 +144,8 @@ func TestPeerIsThatOfTheLowestDescriptor(t *testing.T) {
 func TestConnectionThatAProcessMadeItselfIsNoLogin(t *testing.T) {
 	_, client := connected(t, "tcp4", "127.0.0.1:0", "127.0.0.1")
 	cmd := holding(t, client, "echo ready; read x")
-	if peer, ok, err := (Finder{}).Peer(t.Context(), cmd.Process.Pid); ok || err != nil {
+	// Not Peer: this process, its parent, holds the accepted end.
+	if peer, ok, err := (Finder{}).peerOf(t.Context(), cmd.Process.Pid, map[string]map[uint32]netip.AddrPort{}); ok || err != nil {
 		t.Errorf("got %v, %v, %v; want none: that is an ssh client's own connection", peer, ok, err)
 	}
 }

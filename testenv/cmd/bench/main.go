@@ -52,7 +52,7 @@ type row struct {
 	rate             bool
 	ratio            float64
 	cpuPerGB         float64 // seconds of the recorder's processor time
-	diskPerGB, bytes float64
+	diskPerGB        float64
 	note             string
 }
 
