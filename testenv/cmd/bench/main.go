@@ -47,13 +47,13 @@ type options struct {
 
 // row is one line of the table. Fields that do not apply are 0.
 type row struct {
-	work             string
-	without, with    float64 // seconds, or MB/s where rate is set
-	rate             bool
-	ratio            float64
-	cpuPerGB         float64 // seconds of the recorder's processor time
-	diskPerGB        float64
-	note             string
+	work          string
+	without, with float64 // seconds, or MB/s where rate is set
+	rate          bool
+	ratio         float64
+	cpuPerGB      float64 // seconds of the recorder's processor time
+	diskPerGB     float64
+	note          string
 }
 
 func bench(ctx context.Context, o options) (err error) {
