@@ -251,6 +251,8 @@ func (t *tapes) unsaved(tp *tape, ev *session.Event) {
 		tp.lost[i] += n
 	case ev.Type == session.TypeLoss && ev.Stream.Index() >= 0 && ev.Bytes > 0:
 		tp.lost[ev.Stream.Index()] += ev.Bytes
+	case ev.Type == session.TypeLoss && ev.Stream == "" && ev.Bytes > 0:
+		tp.lostEv += ev.Bytes
 	default:
 		tp.lostEv++
 	}
@@ -260,6 +262,9 @@ func (t *tapes) unsaved(tp *tape, ev *session.Event) {
 }
 
 func (t *tapes) end(tp *tape, ev session.Event, log *slog.Logger) {
+	if t.ended != nil {
+		defer t.ended(tp.meta) // also when the disk is full: the kernel's table has bounds
+	}
 	if tp.w == nil {
 		log.Error("session was not recorded", "kind", tp.meta.Kind)
 		return
@@ -290,9 +295,6 @@ func (t *tapes) done(tp *tape, sum recording.Summary, log *slog.Logger) {
 	log.Info("session ended", "kind", tp.meta.Kind, "status", sum.Status,
 		"stdin_bytes", sum.Streams[session.Stdin].Bytes, "stdout_bytes", sum.Streams[session.Stdout].Bytes,
 		"stderr_bytes", sum.Streams[session.Stderr].Bytes, "file_bytes", sum.Size)
-	if t.ended != nil {
-		t.ended(tp.meta)
-	}
 }
 
 // fault logs the first of a row of failures.
@@ -311,11 +313,9 @@ func (t *tapes) fault(tp *tape, log *slog.Logger, what string, err error) {
 func (t *tapes) flushAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, tp := range t.all {
-		if tp.w != nil || len(tp.items) > 0 {
-			tp.dirty = true
-			t.hand(tp)
-		}
+	for _, tp := range t.all { // also what has said nothing yet: its file should be there
+		tp.dirty = true
+		t.hand(tp)
 	}
 }
 
