@@ -19,7 +19,7 @@ demo=(
 	containerd:containerd ctr:containerd runc:runc busybox:busybox-static
 	sshd:openssh-server ssh:openssh-client scp:openssh-client nsenter:util-linux
 )
-tests=("${demo[@]}" gcc:gcc /usr/include/stdio.h:libc6-dev sftp:openssh-client script:bsdutils ip:iproute2 zstd:zstd jq:jq asciinema:asciinema node:nodejs npm:npm)
+tests=("${demo[@]}" gcc:gcc /usr/include/stdio.h:libc6-dev sftp:openssh-client script:bsdutils ip:iproute2 zstd:zstd jq:jq asciinema:asciinema node:nodejs npm:npm zsh:zsh dash:dash sudo:sudo mariadb:mariadb-client python3:python3 setpriv:util-linux unshare:util-linux su:util-linux make:make git:git)
 bench=("${demo[@]}" script:bsdutils asciinema:asciinema tlog-rec:tlog)
 ci=("${tests[@]}" clang-16:clang-16 llvm-strip-16:llvm-16)
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kubetape/kubetape/internal/recording"
+	"github.com/kubetape/kubetape/internal/require"
 	"github.com/kubetape/kubetape/internal/session"
 	"github.com/kubetape/kubetape/internal/store"
 	"github.com/kubetape/kubetape/testenv/client"
@@ -33,7 +34,8 @@ const reaction = 100 * time.Millisecond
 type asks struct {
 	name  string
 	cmd   func(*stage.Stage) *exec.Cmd
-	ctr   bool // the client is ctr
+	ctr   bool                      // the client is ctr
+	line  func(*stage.Stage) string // typed first, where not nil
 	steps []stage.Step
 	held  compare.Held
 }
@@ -41,7 +43,7 @@ type asks struct {
 var prompts = []asks{
 	{
 		"a program that turns echo off, in a container",
-		func(s *stage.Stage) *exec.Cmd { return s.Containerd.Exec(s.Box, true, "workload", "prompt") }, true,
+		func(s *stage.Stage) *exec.Cmd { return s.Containerd.Exec(s.Box, true, "workload", "prompt") }, true, nil,
 		[]stage.Step{
 			{Expect: "Password: ", Pause: reaction, Type: secret + "\n"},
 			{Expect: "Name: ", Pause: reaction, Type: spoken + "\n"},
@@ -51,7 +53,7 @@ var prompts = []asks{
 	},
 	{
 		"read -s in a shell, in a container",
-		func(s *stage.Stage) *exec.Cmd { return s.Containerd.Exec(s.Box, true, "/bin/sh") }, true,
+		func(s *stage.Stage) *exec.Cmd { return s.Containerd.Exec(s.Box, true, "/bin/sh") }, true, nil,
 		[]stage.Step{
 			{Expect: "# ", Type: "read -s -p 'Secret? ' x; echo; echo got ${#x} letters\n"},
 			{Expect: "\nSecret? ", Pause: reaction, Type: secret + "\n"},
@@ -64,7 +66,7 @@ var prompts = []asks{
 	},
 	{
 		"read -s in a login shell",
-		func(s *stage.Stage) *exec.Cmd { return s.SSHD.SSH(true, "exec bash --norc --noprofile -i") }, false,
+		func(s *stage.Stage) *exec.Cmd { return s.SSHD.SSH(true, "exec bash --norc --noprofile -i") }, false, nil,
 		[]stage.Step{
 			{Expect: "# ", Type: "read -s -p 'Sec''ret? ' x; echo; echo got ${#x} letters\n"},
 			{Expect: "Secret? ", Pause: reaction, Type: secret + "\n"},
@@ -76,6 +78,66 @@ var prompts = []asks{
 		},
 		compare.Held{Kind: session.Shell, TTY: true, Peer: "127.0.0.1:"},
 	},
+}
+
+// real are programs of the node that ask for secrets, run in a login shell.
+func real(name string, run func(*stage.Stage) string, prompt string, after ...stage.Step) asks {
+	steps := []stage.Step{
+		{Expect: "# ", Pause: reaction},
+		{Expect: prompt, Pause: reaction, Type: secret + "\n"},
+	}
+	steps = append(append(steps, after...),
+		stage.Step{Expect: "# ", Pause: reaction, Type: "echo " + spoken + "\n"},
+		stage.Step{Expect: spoken}, stage.Step{Expect: spoken},
+		stage.Step{Expect: "# ", Type: "exit\n"},
+	)
+	return asks{
+		name: name,
+		cmd:  func(s *stage.Stage) *exec.Cmd { return s.SSHD.SSH(true, "exec bash --norc --noprofile -i") },
+		line: run, steps: steps, held: compare.Held{Kind: session.Shell, TTY: true, Peer: "127.0.0.1:"},
+	}
+}
+
+var reals = []asks{
+	real("sudo", func(*stage.Stage) string {
+		return "setpriv --reuid 65534 --regid 65534 --clear-groups sudo -k id"
+	}, "password for nobody: ", stage.Step{Expect: "again", Pause: reaction, Type: "\x03"}),
+	real("a key's passphrase, asked for by ssh", func(s *stage.Stage) string {
+		return "ssh-keygen -y -f " + s.Dir + "/locked | cut -c1-11"
+	}, "passphrase: ", stage.Step{Expect: "ssh-ed25519"}),
+	real("mysql -p", func(*stage.Stage) string { return "mariadb --no-defaults -h 127.0.0.1 -P 1 -p" }, "password: ",
+		stage.Step{Expect: "ERROR"}),
+}
+
+// TestSecretsOfRealPrograms has sudo, ssh's key and the MariaDB client ask.
+func TestSecretsOfRealPrograms(t *testing.T) {
+	ctx, s := set(t, 2*time.Minute)
+	for _, name := range []string{"sudo", "setpriv", "mariadb", "ssh-keygen"} {
+		require.Tool(t, name)
+	}
+	key := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", secret, "-f", s.Dir+"/locked")
+	if out, err := key.CombinedOutput(); err != nil {
+		t.Fatalf("make a key: %v: %s", err, out)
+	}
+	r := record(t, ctx, s, "")
+	held := make([]compare.Held, len(reals))
+	for i, p := range reals {
+		p.steps[0].Type = p.line(s) + "\n"
+		held[i] = ask(t, ctx, s, p)
+	}
+	entries := recorded(t, ctx, r, len(reals))
+	for i, p := range reals {
+		t.Run(p.name, func(t *testing.T) {
+			if e, ok := find(t, entries, held[i]); ok {
+				judgeInput(t, e, session.Masked)
+			}
+		})
+	}
+	for _, e := range entries {
+		if text := textOf(t, e); bytes.Contains(text, []byte(secret)) {
+			t.Errorf("%s (%q) holds the secret", e.Meta.ID, e.Meta.Argv)
+		}
+	}
 }
 
 // TestSecrets types a secret at prompts of several kinds under each policy. With
