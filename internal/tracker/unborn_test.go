@@ -144,3 +144,30 @@ func TestUnbornSessionIsFoundAgainAfterARestart(t *testing.T) {
 		t.Errorf("stdin is %q", got)
 	}
 }
+
+func TestSessionThatBeganWithoutTellingIsTakenUpWithWhatWasKept(t *testing.T) {
+	s := newStage(t)
+	s.discover[1] = pipeExec
+	s.drop(1, 1, 50)
+	s.data(1, 1, "rest")
+	s.wantNone() // its beginning may still come
+	s.pass(3 * time.Second)
+	s.exit(1, 0)
+	s.eof(1, 1, 2)
+	s.wantDue(1)
+	tp := s.tape(1)
+	if got := tp.text(session.Stdout); got != "rest" || tp.sum[1].Lost != 50 {
+		t.Errorf("recorded %q", tp.lines())
+	}
+}
+
+func TestBeginningThatComesAfterAllIsTheBeginning(t *testing.T) {
+	s := newStage(t)
+	s.tr.Missing([]uint64{1}, s.now)
+	p := pipeExec
+	p.Argv, p.ArgvAll = []byte("told\x00"), 5
+	s.enter(1, p)
+	if got := s.tape(1).meta.Argv; len(got) != 1 || got[0] != "told" {
+		t.Errorf("argv is %q", got)
+	}
+}
