@@ -34,6 +34,7 @@ func walk(t *testing.T, r *rand.Rand) {
 	for range 150 {
 		step(s, r, 1+r.Uint64N(sessions))
 	}
+	s.pass(3 * time.Second) // what began without telling is taken up
 	for sid := uint64(1); sid <= sessions; sid++ {
 		k, ok := s.kern[sid]
 		if !ok || s.find(sid) == nil || s.find(sid).end != nil {
