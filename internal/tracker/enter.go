@@ -33,6 +33,7 @@ func (t *Tracker) enter(ev *kevent.Event, gap string) {
 		return
 	}
 	if !ok || !t.cfg.Kinds[kind] {
+		t.log.Debug("not a session", "sid", ev.Session, "pid", p.PID, "kind", kind, "container", ok)
 		t.reject(ev.Session)
 		return
 	}

@@ -51,6 +51,7 @@ func (t *Tracker) dropOldest() {
 }
 
 func (t *Tracker) drop(sid uint64) {
+	t.log.Debug("session was never born", "sid", sid)
 	t.kept -= t.unborn[sid].size
 	delete(t.unborn, sid)
 	t.rejected[sid] = true
