@@ -32,6 +32,7 @@ enum enter_kind {
 	ENTER_FIRST = 2, /* first process of a mount namespace not seen before */
 	ENTER_LOGIN = 3, /* session leader on a pseudo-terminal of the node */
 	ENTER_COMMAND = 4, /* login without a terminal */
+	ENTER_SHARES = 0x100, /* added: its terminal is another session's too */
 };
 
 enum fd_kind {
@@ -78,7 +79,7 @@ struct ev_exec {
 	u64 written;  /* bytes that the process had written by then, to anything */
 	u32 argv_len; /* of which are in this record */
 	u32 cgroup_len;
-	u32 kind; /* enum enter_kind, 0 in EV_EXEC */
+	u32 kind; /* enum enter_kind, 0 in EV_EXEC; with ENTER_SHARES */
 	u32 pid;
 	u32 ppid;
 	u32 uid;
@@ -127,6 +128,8 @@ struct session {
 	u64 live; /* processes inside */
 	u32 mntns;
 	u32 ending; /* set by user space: its recording is being closed */
+	u32 put_out; /* a stream of it was given to another session */
+	u32 pad;
 };
 
 /* Kept in the map slots, which user space shares by mmap. */
@@ -158,7 +161,7 @@ struct object_key {
 	u64 uniq;
 };
 
-#define KT_SHARE 3 /* sessions that can have one terminal or pipe in common */
+#define KT_SHARE 4 /* sessions that can have one terminal or pipe in common */
 struct endpoint {
 	u64 sid;
 	s32 on_read;  /* stream that a read of the other end stands for, -1: none */

@@ -76,6 +76,8 @@ struct scratch_exec {
 	struct ev_exec ev;
 	/* cgroup path and argv, each up to its own limit, one after the other */
 	u8 bytes[KT_CGROUP + KT_ARGS + 256];
+	u32 shares; /* a stream of the session is another one's too */
+	u32 pad;
 	u64 before; /* bytes that lay in the stdin pipe, or UNKNOWN */
 };
 

@@ -161,59 +161,86 @@ static __always_inline u64 unborn_on(struct object *o)
 }
 
 /*
- * Makes sid one of the sessions of an object. Sessions that do not enclose this
- * one are put out: a tty_struct or a terminal that is used again belongs to the
- * newcomer.
+ * Makes sid one of the sessions of an object, behind those that have it already:
+ * none of them may lose its streams because somebody else opened them too. Where
+ * there is no room the one that has ended gives way, or else the newcomer, and
+ * that is noted in its session.
  */
-static __always_inline void join(struct object *o, u64 sid, u64 outer, u64 outer2, s32 on_read,
-				 s32 on_write)
+static __always_inline void join(struct object *o, u64 sid, s32 on_read, s32 on_write)
 {
 	struct object_info *old = bpf_map_lookup_elem(&objects, &o->key);
 	struct object_info info = {};
 	struct counters *c = counters();
-	int n = 1;
+	struct scratch_exec *x = exec_buf();
+	struct session *s;
+	int at = -1;
 
-	info.to[0].sid = sid;
-	info.to[0].on_read = on_read;
-	info.to[0].on_write = on_write;
-	if (o->slave)
+	if (old)
+		__builtin_memcpy(&info, old, sizeof(info));
+	else if (o->slave)
 		info.lflag = info.prev_lflag = lflag_of(o->slave);
-	if (old) {
-		info.changed = old->changed;
-		info.prev_lflag = old->prev_lflag;
-		for (int i = 0; i < KT_SHARE; i++) {
-			u64 s = old->to[i].sid;
+#pragma unroll
+	for (int i = 0; i < KT_SHARE; i++) {
+		u64 have = info.to[i].sid;
 
-			if (s && s == sid) { /* second descriptor of the same object */
-				if (i == 0)
-					return;
-				continue;
-			}
-			if (!s || n >= KT_SHARE || is_unborn(s))
-				continue;
-			if (o->slave ? (s == outer || s == outer2) : true) {
-				if (n == 1)
-					info.to[1] = old->to[i];
-				else
-					info.to[2] = old->to[i];
-				n++;
-			}
+		if (have == sid)
+			return; /* second descriptor of the same object */
+		s = have ? bpf_map_lookup_elem(&sessions, &have) : 0;
+		if (!s || !s->kind) /* free, over, or watched and not born */
+			info.to[i].sid = 0;
+		else if (x)
+			x->shares = 1;
+	}
+#pragma unroll
+	for (int i = KT_SHARE - 1; i >= 0; i--)
+		if (!info.to[i].sid)
+			at = i;
+	if (at < 0) {
+#pragma unroll
+		for (int i = KT_SHARE - 1; i > 0; i--) {
+			u64 have = info.to[i].sid;
+
+			s = bpf_map_lookup_elem(&sessions, &have);
+			if (s && s->exited)
+				at = i;
+		}
+		if (at >= 0) {
+			u64 have = info.to[at & (KT_SHARE - 1)].sid;
+
+			s = bpf_map_lookup_elem(&sessions, &have);
+		} else {
+			s = bpf_map_lookup_elem(&sessions, &sid);
+		}
+		if (s)
+			s->put_out = 1;
+		if (at < 0)
+			return;
+	}
+#pragma unroll
+	for (int i = 0; i < KT_SHARE; i++) {
+		if (i == at) {
+			info.to[i].sid = sid;
+			info.to[i].on_read = on_read;
+			info.to[i].on_write = on_write;
 		}
 	}
-	if (bpf_map_update_elem(&objects, &o->key, &info, BPF_ANY) && c)
-		__sync_fetch_and_add(&c->streams_full, 1);
+	if (bpf_map_update_elem(&objects, &o->key, &info, BPF_ANY)) {
+		s = bpf_map_lookup_elem(&sessions, &sid);
+		if (s)
+			s->put_out = 1;
+		if (c)
+			__sync_fetch_and_add(&c->streams_full, 1);
+	}
 }
 
 /*
  * Registers the streams behind fds 0 to 2 of a session's first process: the
  * current one.
  */
-__attribute__((noinline)) int join_fds(u64 sid, u64 outer)
+__attribute__((noinline)) int join_fds(u64 sid)
 {
 	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
-	struct session *up = outer ? bpf_map_lookup_elem(&sessions, &outer) : 0;
 	struct scratch_exec *x = exec_buf();
-	u64 outer2 = up ? up->outer : 0;
 	u64 first_pipe = 0;
 	struct ev_exec *ev;
 
@@ -221,6 +248,7 @@ __attribute__((noinline)) int join_fds(u64 sid, u64 outer)
 		return 0;
 	ev = &x->ev;
 	x->before = 0;
+	x->shares = 0;
 	for (u32 fd = 0; fd < KT_STREAMS; fd++) {
 		struct object o = {};
 		struct file *f = file_of(t, fd);
@@ -233,11 +261,13 @@ __attribute__((noinline)) int join_fds(u64 sid, u64 outer)
 		if (o.kind == FD_TTY && !o.master) {
 			struct tty_struct *slave = o.slave;
 
+			if (BPF_CORE_READ(t, signal, tty) != slave || !BPF_CORE_READ(t, signal, leader))
+				x->shares = 1; /* it does not hang up with this process */
 			ev->rows = BPF_CORE_READ(slave, winsize.ws_row);
 			ev->cols = BPF_CORE_READ(slave, winsize.ws_col);
 			ev->lflag = lflag_of(slave);
 			ev->tty_index = BPF_CORE_READ(slave, index);
-			join(&o, sid, outer, outer2, 1, 0);
+			join(&o, sid, 1, 0);
 		} else if (o.kind == FD_PIPE) {
 			if (fd == 0)
 				x->before = pending(f);
@@ -245,7 +275,7 @@ __attribute__((noinline)) int join_fds(u64 sid, u64 outer)
 				continue; /* 2>&1 */
 			if (fd == 1)
 				first_pipe = o.key.obj;
-			join(&o, sid, outer, outer2, fd == 0 ? -1 : fd, fd == 0 ? 0 : -1);
+			join(&o, sid, fd == 0 ? -1 : fd, fd == 0 ? 0 : -1);
 		} else if (o.kind == FD_SOCKET) {
 			if (fd != 0 && o.key.obj == first_pipe)
 				continue;
@@ -253,7 +283,7 @@ __attribute__((noinline)) int join_fds(u64 sid, u64 outer)
 			if (fd == 0 && queued(f))
 				x->before = UNKNOWN;
 			if (name_peer(&o, f))
-				join(&o, sid, outer, outer2, fd == 2 ? 2 : 1, fd == 2 ? -1 : 0);
+				join(&o, sid, fd == 2 ? 2 : 1, fd == 2 ? -1 : 0);
 		}
 	}
 	return 0;
@@ -470,7 +500,7 @@ static __always_inline u64 open_session(struct task_struct *t, struct scratch_ex
 	kept->live = 1;
 	kept->mntns = x->ev.mntns;
 	kept->kind = kind;
-	join_fds(sid, outer);
+	join_fds(sid);
 	if (kind == ENTER_FIRST && x->ev.fds[0] != FD_TTY && x->ev.fds[0] != FD_PIPE &&
 	    x->ev.fds[0] != FD_SOCKET) {
 		/* A service: nothing to attach to. User space still learns of the container. */
@@ -482,7 +512,7 @@ static __always_inline u64 open_session(struct task_struct *t, struct scratch_ex
 		at = KT_CGROUP;
 	x->ev.cgroup_len = at;
 	read_args(t, x, at);
-	x->ev.kind = kind;
+	x->ev.kind = kind | (x->shares ? ENTER_SHARES : 0);
 	x->ev.outer = outer;
 	x->ev.h.sid = sid;
 	x->ev.h.type = EV_ENTER;
@@ -538,6 +568,35 @@ static __always_inline void new_container(u32 tgid, u32 mntns, u32 pidns)
 	c.other = mntns;
 	if (pidns != cfg.pidns)
 		bpf_map_update_elem(&containers, &pidns, &c, BPF_NOEXIST);
+}
+
+static __always_inline bool is_first(u32 tgid, u64 sid)
+{
+	struct session *s = sid ? bpf_map_lookup_elem(&sessions, &sid) : 0;
+
+	return s && s->first == tgid;
+}
+
+/*
+ * How a process of the node itself begins a session, or 0. Inside another one
+ * only an sshd's child does: other terminals there (sudo, tmux, script) show what
+ * the outer one shows.
+ */
+static __always_inline u32 login_kind(struct task_struct *t, bool inside)
+{
+	struct tty_struct *tty = BPF_CORE_READ(t, signal, tty);
+	bool master, login;
+
+	if (!BPF_CORE_READ(t, signal, leader))
+		return 0;
+	login = is_login(BPF_CORE_READ(t, real_parent)) && !is_login(t);
+	if (inside && !login)
+		return 0;
+	if (!tty)
+		return login ? ENTER_COMMAND : 0;
+	if (!is_pty(BPF_CORE_READ(tty, driver), &master))
+		return 0;
+	return ENTER_LOGIN;
 }
 
 #define FMODE_READ 1
@@ -635,27 +694,16 @@ int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
 		sid = outer = session_of(info);
 		if (moved && !host)
 			kind = known_container(mntns, pidns) ? ENTER_EXEC : ENTER_FIRST;
-		if (!kind && !sid)
-			return 0;
+		/* A shell's own namespaces are no container: that has a pid 1 of its own. */
+		if (kind == ENTER_FIRST && sid && nspid != 1)
+			kind = 0;
 	} else if (!host) {
 		kind = known_container(mntns, pidns) ? ENTER_EXEC : ENTER_FIRST;
-	} else {
-		struct tty_struct *tty = BPF_CORE_READ(t, signal, tty);
-
-		if (!BPF_CORE_READ(t, signal, leader))
-			return 0;
-		if (tty) {
-			bool master;
-
-			if (!is_pty(BPF_CORE_READ(tty, driver), &master))
-				return 0;
-			kind = ENTER_LOGIN;
-		} else {
-			if (!is_login(BPF_CORE_READ(t, real_parent)) || is_login(t))
-				return 0;
-			kind = ENTER_COMMAND;
-		}
 	}
+	if (host && !kind && !is_first(tgid, sid))
+		kind = login_kind(t, sid != 0);
+	if (!kind && !sid)
+		return 0;
 
 	fill(t, x, mntns, pidns, nspid);
 	if (sid) { /* told to the session that it is part of, before one that begins here */
@@ -685,26 +733,30 @@ int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
-	u32 ptgid = parent->tgid, tgid = child->tgid;
+	u32 ptgid = parent->tgid, tgid = child->tgid, nr = 0;
 	struct task_info *info;
 
 	if (child->pid != tgid) /* a thread */
 		return 0;
 	if (bpf_map_lookup_elem(&holders, &ptgid))
 		hint();
-	if (is_login(parent))
+	/* Anybody can take sshd's name; only root's in the node's namespaces counts. */
+	if (is_login(parent) && !BPF_CORE_READ(parent, cred, uid.val) &&
+	    mntns_of(parent) == cfg.mntns && pidns_of(parent, &nr) == cfg.pidns)
 		watch_pipes();
 	info = bpf_map_lookup_elem(&tasks, &ptgid);
-	if (!info)
+	if (!info) {
+		bpf_map_delete_elem(&tasks, &tgid); /* of an earlier process of that number */
 		return 0;
-	if (info->sid) {
-		u64 sid = session_of(info);
+	}
+	if (session_of(info)) {
+		u64 sid = info->sid;
 		struct session *s = bpf_map_lookup_elem(&sessions, &sid);
 
 		if (s)
 			__sync_fetch_and_add(&s->live, 1);
-		else if (info->mntns == cfg.mntns && info->pidns == cfg.pidns)
-			return 0; /* what a login left behind is nobody's any more */
+	} else if (info->mntns == cfg.mntns && info->pidns == cfg.pidns) {
+		return 0; /* what a login left behind is nobody's any more */
 	}
 	follow(tgid, info->sid, info->outer, info->mntns, info->pidns, 0);
 	return 0;
@@ -740,9 +792,8 @@ int BPF_PROG(on_exit, struct task_struct *t)
 		forget_container(info->mntns, tgid);
 		forget_container(info->pidns, tgid);
 	}
-	bpf_map_delete_elem(&tasks, &tgid);
-	if (!sid)
-		return 0;
+	if (bpf_map_delete_elem(&tasks, &tgid) || !sid)
+		return 0; /* two last threads on two processors: once is enough */
 	ev.h.ts = bpf_ktime_get_ns();
 	ev.h.type = EV_EXIT;
 	ev.h.size = sizeof(ev);

@@ -18,10 +18,17 @@ static __always_inline struct scratch_data *data_buf(void)
 	return bpf_map_lookup_elem(&data_scratch, &zero);
 }
 
-static __always_inline bool is_member(u32 tgid, u64 sid)
+/* Whether a process is of the session itself, or of the same container. */
+static __always_inline bool is_inside(struct task_info *t, u64 sid)
 {
-	struct task_info *t = bpf_map_lookup_elem(&tasks, &tgid);
-	return t && t->sid == sid;
+	struct session *s;
+
+	if (!t)
+		return false;
+	if (t->sid == sid)
+		return true;
+	s = bpf_map_lookup_elem(&sessions, &sid);
+	return s && s->kind && s->mntns == t->mntns && t->mntns != cfg.mntns;
 }
 
 /*
@@ -32,6 +39,7 @@ static __always_inline bool is_member(u32 tgid, u64 sid)
 static __always_inline struct scratch_data *begin(struct object *o, bool write, u32 tgid, u32 fd)
 {
 	struct object_info *info = bpf_map_lookup_elem(&objects, &o->key);
+	struct task_info *t;
 	struct scratch_data *d;
 	bool any = false;
 
@@ -40,12 +48,13 @@ static __always_inline struct scratch_data *begin(struct object *o, bool write, 
 	d = data_buf();
 	if (!d)
 		return 0;
+	t = bpf_map_lookup_elem(&tasks, &tgid);
 #pragma unroll
 	for (int i = 0; i < KT_SHARE; i++) {
 		u64 sid = info->to[i].sid;
 		s32 stream = write ? info->to[i].on_write : info->to[i].on_read;
 
-		if (!sid || stream < 0 || is_member(tgid, sid))
+		if (!sid || stream < 0 || is_inside(t, sid))
 			sid = 0;
 		d->to[i].sid = sid;
 		d->stream[i] = stream;

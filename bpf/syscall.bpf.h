@@ -54,6 +54,19 @@ enum {
 };
 #endif
 
+#define TS_COMPAT 2 /* x86: the call came by the 32-bit way and has other numbers */
+
+static __always_inline bool is_compat(void)
+{
+#if defined(__TARGET_ARCH_x86)
+	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+
+	if (bpf_core_field_exists(t->thread_info.status))
+		return BPF_CORE_READ(t, thread_info.status) & TS_COMPAT;
+#endif
+	return false;
+}
+
 #define TCSETS 0x5402
 #define TCSETSF 0x5404
 #define TCSETS2 0x402c542b
@@ -152,6 +165,10 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	a1 = ARG1(regs);
 	a2 = ARG2(regs);
 	a3 = ARG3(regs);
+	if (is_compat())
+		return 0;
+	if ((nr == NR_read || nr == NR_recvfrom) && !a3)
+		return 0; /* asked for nothing: no end of file */
 	if (nr == NR_recvfrom && (ARG4(regs) & MSG_PEEK))
 		return 0;
 	if (nr == NR_read || nr == NR_recvfrom)

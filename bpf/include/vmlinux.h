@@ -209,7 +209,11 @@ struct signal_struct {
 	int group_exit_code;
 	struct tty_struct *tty;
 };
+struct thread_info {
+	u32 status;
+};
 struct task_struct {
+	struct thread_info thread_info;
 	int pid;
 	int tgid;
 	struct task_struct *real_parent;

@@ -127,6 +127,7 @@ type Event struct {
 type Program struct {
 	Kind     Kind // of an Enter
 	Outer    uint64
+	Shares   bool // a terminal or pipe of it is another session's too
 	PID      int
 	PPID     int
 	UID      uint32

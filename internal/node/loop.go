@@ -38,10 +38,13 @@ type loop struct {
 	flushed  time.Time
 	parents  []parent // containers whose shim is still to be found
 	bad      uint64   // records that made no sense
+	drops    uint64   // records that did not fit, as of the last reconcile
+	checked  time.Time
 }
 
 type stopped struct {
 	sids map[uint64]bool
+	told map[uint64]uint64
 	err  error
 }
 
@@ -49,6 +52,7 @@ type stopped struct {
 // has come through when upTo bytes are read.
 type batch struct {
 	sids map[uint64]bool
+	told map[uint64]uint64 // process and size events that will have come then
 	upTo uint64
 }
 
@@ -115,6 +119,7 @@ func (l *loop) tick(now time.Time) {
 	l.finish()
 	l.stopDue()
 	l.noteParents(now)
+	l.reconcile(now)
 	if now.Sub(l.flushed) >= flushEvery {
 		l.flushed = now
 		l.tapes.flushAll()
@@ -127,6 +132,25 @@ func (l *loop) tick(now time.Time) {
 			l.log.Error("detach capture", "error", err)
 		}
 	}
+}
+
+// reconcile finds sessions whose beginning or end did not fit into the ring.
+func (l *loop) reconcile(now time.Time) {
+	if now.Sub(l.checked) < 2*time.Second {
+		return
+	}
+	l.checked = now
+	c, err := l.probe.Counters()
+	if err != nil || c.RingDrops == l.drops {
+		return
+	}
+	l.drops = c.RingDrops
+	left, err := l.probe.Sessions()
+	if err != nil {
+		l.log.Error("list sessions", "error", err)
+		return
+	}
+	l.takeUp(left)
 }
 
 func (l *loop) noteParents(now time.Time) {
@@ -148,7 +172,7 @@ func (l *loop) stopDue() {
 			if s.err != nil {
 				l.log.Error("stop capture of sessions", "error", s.err)
 			}
-			l.draining = append(l.draining, batch{s.sids, l.read + uint64(l.probe.Waiting())})
+			l.draining = append(l.draining, batch{s.sids, s.told, l.read + uint64(l.probe.Waiting())})
 			l.finish()
 		default:
 			return
@@ -163,7 +187,10 @@ func (l *loop) stopDue() {
 		sids[sid] = true
 	}
 	l.stopping = true
-	go func() { l.stopped <- stopped{sids, l.probe.Stop(sids)} }()
+	go func() {
+		told, err := l.probe.Stop(sids)
+		l.stopped <- stopped{sids, told, err}
+	}()
 }
 
 // finish closes the sessions whose last event has come through.
@@ -171,7 +198,11 @@ func (l *loop) finish() {
 	for len(l.draining) > 0 && (l.read >= l.draining[0].upTo || l.probe.Waiting() == 0) {
 		for sid := range l.draining[0].sids {
 			live, ok := l.probe.Lookup(sid)
-			if l.tracker.Final(sid, sums(live), ok, probe.Now()) {
+			k := sums(live)
+			if n, known := l.draining[0].told[sid]; known {
+				k.Seq = n
+			}
+			if l.tracker.Final(sid, k, ok, probe.Now()) {
 				continue // forgotten when its recording is closed
 			}
 			if err := l.probe.Forget(sid); err != nil {
@@ -194,7 +225,7 @@ func (l *loop) kernel(m session.Meta, boot string, do func(uint64) error) {
 }
 
 func sums(l probe.Live) tracker.Sums {
-	return tracker.Sums{Total: l.Total, Seq: l.Seq, Code: l.Code, Exit: l.Exited}
+	return tracker.Sums{Total: l.Total, Seq: l.Seq, Code: l.Code, Exit: l.Exited, PutOut: l.PutOut}
 }
 
 // drain takes what is in the ring now, for a bounded time.
@@ -209,13 +240,20 @@ func (l *loop) drain(limit time.Duration) {
 	}
 }
 
+// await waits for a stop that is under way, so that its sessions are closed by
+// the next finish.
+func (l *loop) await() {
+	if !l.stopping {
+		return
+	}
+	s := <-l.stopped
+	l.stopping = false
+	l.draining = append(l.draining, batch{s.sids, s.told, l.read + uint64(l.probe.Waiting())})
+}
+
 // endAll closes every session, since the recorder unloads the capture.
 func (l *loop) endAll(why string) {
-	if l.stopping {
-		s := <-l.stopped
-		l.stopping = false
-		l.draining = append(l.draining, batch{s.sids, 0})
-	}
+	l.await()
 	live, err := l.probe.Sessions()
 	if err != nil {
 		l.log.Error("list sessions", "error", err)
@@ -224,7 +262,7 @@ func (l *loop) endAll(why string) {
 	for _, s := range live {
 		sids[s.Session] = true
 	}
-	if err := l.probe.Stop(sids); err != nil {
+	if _, err := l.probe.Stop(sids); err != nil {
 		l.log.Error("stop capture of sessions", "error", err)
 	}
 	l.drain(10 * time.Second)

@@ -47,6 +47,9 @@ func Run(ctx context.Context, c Config, hooks Hooks, log *slog.Logger) (err erro
 		return err
 	}
 	p, err := probe.Open(c.probe(), log)
+	if errors.Is(err, probe.ErrBusy) {
+		return fmt.Errorf("%w: %w", ErrRunning, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -160,10 +163,9 @@ func (r *recorder) stop(c Config, why string) error {
 	l := r.loop
 	var errs []error
 	if c.Capture.KeepOnStop {
-		if l.stopping {
-			<-l.stopped
-		}
+		l.await()
 		l.drain(5 * time.Second)
+		l.finish()
 		l.tracker.Suspend(probe.Now())
 	} else {
 		l.endAll(why)

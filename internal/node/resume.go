@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -60,12 +61,40 @@ func (l *loop) goOn(path string, s probe.Live) error {
 		return err
 	}
 	r := tracker.Recorded{Meta: w.Meta()}
+	if r.Told, err = told(path); err != nil {
+		return errors.Join(err, w.Abandon())
+	}
 	for i, name := range session.Streams {
 		r.Sum[i] = w.Totals(name)
 	}
 	l.tapes.adopt(w)
 	l.tracker.Adopt(s.Session, r, probe.Now(), l.world.program(s))
 	return nil
+}
+
+// told counts the process and size events of a recording, and those it says are
+// lost.
+func told(path string) (n uint64, err error) {
+	r, err := recording.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	for {
+		ev, err := r.Next()
+		if errors.Is(err, recording.ErrTorn) || errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		switch {
+		case ev.Type == session.TypeExec, ev.Type == session.TypeExit, ev.Type == session.TypeResize:
+			n++
+		case ev.Type == session.TypeLoss && ev.Stream == "" && ev.Bytes > 0:
+			n += uint64(ev.Bytes)
+		}
+	}
 }
 
 // recover closes a recording whose session ended, or whose machine restarted,
@@ -101,7 +130,8 @@ func (l *loop) leftOpen() ([]probe.Live, error) {
 	if err != nil {
 		return nil, err
 	}
-	return all, l.probe.Stop(nil)
+	_, err = l.probe.Stop(nil)
+	return all, err
 }
 
 // takeUp sees to sessions that nobody knows: they began while no recorder ran, or
@@ -132,6 +162,9 @@ func Unload(c Config, log *slog.Logger) (found bool, err error) {
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	found, err = probe.Unload(c.Capture.Pins, log)
+	if errors.Is(err, probe.ErrBusy) {
+		return found, fmt.Errorf("%w: %w", ErrRunning, err)
+	}
 	if err != nil {
 		return found, err
 	}

@@ -55,16 +55,25 @@ func (t *tape) add(ev session.Event) int {
 		ev.Data = append(make([]byte, 0, len(ev.Data)+len(ev.Data)/2), ev.Data...)
 	}
 	t.items = append(t.items, item{ev})
-	return len(ev.Data) + overhead
+	return weigh(&ev)
 }
 
 // overhead is what an item takes beside its bytes, about.
 const overhead = 256
 
+// weigh says what an event takes in memory, about.
+func weigh(ev *session.Event) int {
+	n := len(ev.Data) + overhead
+	for _, a := range ev.Argv {
+		n += len(a) + 16
+	}
+	return n
+}
+
 func weight(items []item) int {
 	n := 0
 	for i := range items {
-		n += len(items[i].ev.Data) + overhead
+		n += weigh(&items[i].ev)
 	}
 	return n
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -166,6 +168,11 @@ func (t *tapes) put(tp *tape, items []item, flush bool) bool {
 	log := t.log.With("session", tp.meta.ID)
 	if tp.w == nil {
 		w, err := recording.Create(t.dir, tp.meta, t.opts)
+		if errors.Is(err, fs.ErrNotExist) { // somebody removed the directory
+			if err = os.MkdirAll(t.dir, 0o700); err == nil {
+				w, err = recording.Create(t.dir, tp.meta, t.opts)
+			}
+		}
 		if err != nil {
 			t.fault(tp, log, "create recording", err)
 		}

@@ -24,6 +24,8 @@ const (
 	evUnborn
 )
 
+const enterShares = 0x100 // ENTER_SHARES in bpf/event.h
+
 const (
 	lflagCanonical = 0o2  // ICANON
 	lflagEcho      = 0o10 // ECHO
@@ -127,7 +129,7 @@ func decodeExec(raw []byte, kind uint32, ev *kevent.Event) error {
 		ev.Type = kevent.Enter
 	}
 	p := &ev.Program
-	p.Kind, p.Outer = kevent.Kind(min(x.Kind, 255)), x.Outer
+	p.Kind, p.Shares, p.Outer = kevent.Kind(x.Kind&0xff), x.Kind&enterShares != 0, x.Outer
 	p.PID, p.PPID, p.NSPID = int(x.Pid), int(x.Ppid), int(x.Nspid)
 	p.UID, p.LoginUID = x.Uid, x.Loginuid
 	p.MountNS, p.PidNS, p.Host = x.Mntns, x.Pidns, x.Host != 0

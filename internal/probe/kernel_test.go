@@ -269,7 +269,7 @@ func pipes(t *testing.T, stdin []byte, script string) (cmd *exec.Cmd, stdout, st
 // kernel counted, which is what passed.
 func (h *heard) sum(t *testing.T, p *Probe, passed [3]int) {
 	t.Helper()
-	if err := p.Stop(map[uint64]bool{h.sid: true}); err != nil {
+	if _, err := p.Stop(map[uint64]bool{h.sid: true}); err != nil {
 		t.Fatal(err)
 	}
 	l, ok := p.Lookup(h.sid)

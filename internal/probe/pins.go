@@ -27,6 +27,7 @@ type pins struct {
 	dir     string
 	set     string
 	mounted string // mount point of a bpffs that we mounted, or ""
+	lock    *os.File
 	log     *slog.Logger
 }
 
@@ -35,6 +36,9 @@ func openPins(dir string, log *slog.Logger) (*pins, error) {
 	sum := sha256.Sum256(_RecorderBytes)
 	p.set = filepath.Join(p.dir, hex.EncodeToString(sum[:6]))
 	if err := p.mount(); err != nil {
+		return nil, err
+	}
+	if err := p.take(); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -68,6 +72,9 @@ func (p *pins) mount() error {
 // unmount takes back a mount of ours. A bpffs that an earlier process of ours
 // mounted on the pin directory itself is taken away too.
 func (p *pins) unmount() error {
+	if err := p.release(); err != nil { // an open directory keeps the mount busy
+		return err
+	}
 	at := p.mounted
 	if at == "" && isMountPoint(p.dir) && onBPFFS(p.dir) {
 		at = p.dir
@@ -89,6 +96,39 @@ func isMountPoint(dir string) bool {
 func onBPFFS(dir string) bool {
 	var st unix.Statfs_t
 	return unix.Statfs(dir, &st) == nil && uint32(st.Type) == bpffsMagic
+}
+
+// ErrBusy is returned by Open and Unload when another process has the capture
+// that is pinned in the directory.
+var ErrBusy = errors.New("capture is in use by another process")
+
+// take takes the pin directory for this process: two readers of one ring would
+// each get a part.
+func (p *pins) take() error {
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+		return fmt.Errorf("make pin directory: %w", err)
+	}
+	f, err := os.Open(p.dir)
+	if err != nil {
+		return fmt.Errorf("open pin directory: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = fmt.Errorf("%w: %s", ErrBusy, p.dir)
+		}
+		return errors.Join(err, f.Close())
+	}
+	p.lock = f
+	return nil
+}
+
+func (p *pins) release() error {
+	if p.lock == nil {
+		return nil
+	}
+	err := p.lock.Close()
+	p.lock = nil
+	return err
 }
 
 // make makes the directory for this object's set.
@@ -188,6 +228,9 @@ func Unload(dir string, log *slog.Logger) (bool, error) {
 	p := &pins{dir: filepath.Clean(dir), log: log}
 	if !onBPFFS(p.dir) {
 		return false, nil
+	}
+	if err := p.take(); err != nil {
+		return false, err
 	}
 	found, err := filepath.Glob(filepath.Join(p.dir, "*", "link_*"))
 	if err != nil {

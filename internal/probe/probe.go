@@ -349,6 +349,9 @@ func (p *Probe) Close() error {
 		errs = append(errs, p.reader.Close())
 	}
 	errs = append(errs, p.dropHandles())
+	if p.pins != nil {
+		errs = append(errs, p.pins.release())
+	}
 	return errors.Join(errs...)
 }
 

@@ -120,7 +120,7 @@ type recorderEvResize struct {
 
 type recorderObjectInfo struct {
 	_  structs.HostLayout
-	To [3]struct {
+	To [4]struct {
 		_       structs.HostLayout
 		Sid     uint64
 		OnRead  int32
@@ -141,20 +141,21 @@ type recorderScratchData struct {
 	_     structs.HostLayout
 	Ev    recorderEvData
 	Bytes [16384]uint8
-	To    [3]struct {
+	To    [4]struct {
 		_       structs.HostLayout
 		Sid     uint64
 		OnRead  int32
 		OnWrite int32
 	}
-	Stream [3]int32
-	_      [4]byte
+	Stream [4]int32
 }
 
 type recorderScratchExec struct {
 	_      structs.HostLayout
 	Ev     recorderEvExec
 	Bytes  [17152]uint8
+	Shares uint32
+	Pad    uint32
 	Before uint64
 }
 
@@ -172,6 +173,8 @@ type recorderSession struct {
 	Live    uint64
 	Mntns   uint32
 	Ending  uint32
+	PutOut  uint32
+	Pad     uint32
 }
 
 type recorderSlot struct {

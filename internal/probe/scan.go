@@ -80,6 +80,9 @@ func (p *Probe) scan() error {
 		if err := p.maps.Tasks.Update(uint32(pid), info, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 			return fmt.Errorf("note process of a container: %w", err)
 		}
+		if _, err := os.Stat(filepath.Join(p.cfg.Procfs, d.Name())); err != nil { // it ended: the number may be used again
+			_ = p.maps.Tasks.Delete(uint32(pid))
+		}
 	}
 	for ns, pid := range first {
 		if err := p.noteContainer(ns, pid); err != nil {

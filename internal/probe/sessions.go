@@ -21,6 +21,7 @@ type Live struct {
 	Started uint64 // as kevent.Event.At
 	Exited  bool   // the first process has ended
 	Ending  bool   // see Ending
+	PutOut  bool   // a stream of it was given to another session, or it never got one
 	Code    uint32 // as of wait(2)
 	Inside  uint64 // processes
 	Total   [3]uint64
@@ -31,7 +32,7 @@ type Live struct {
 func live(sid uint64, s recorderSession) Live {
 	return Live{
 		Session: sid, Outer: s.Outer, First: int(s.First), Started: s.Started,
-		Kind: kevent.Kind(min(s.Kind, 255)), MountNS: s.Mntns, Ending: s.Ending != 0,
+		Kind: kevent.Kind(min(s.Kind, 255)), MountNS: s.Mntns, Ending: s.Ending != 0, PutOut: s.PutOut != 0,
 		Exited: s.Exited != 0, Code: s.Code, Inside: s.Live,
 		Total: s.Total, Dropped: s.Dropped, Seq: s.Seq,
 	}
@@ -67,7 +68,10 @@ func (p *Probe) Lookup(sid uint64) (Live, bool) {
 // it returns, every program that saw the old state has finished, so totals are
 // final and all that will be in the ring is there. It waits for an RCU grace
 // period: some 10 ms. The sessions stay until Forget.
-func (p *Probe) Stop(sids map[uint64]bool) error {
+//
+// It returns how many process and size events each had told before: those are in
+// the ring, whatever its processes do meanwhile.
+func (p *Probe) Stop(sids map[uint64]bool) (map[uint64]uint64, error) {
 	var (
 		key  recorderObjectKey
 		info recorderObjectInfo
@@ -97,6 +101,17 @@ func (p *Probe) Stop(sids map[uint64]bool) error {
 	}
 	for _, c := range changes {
 		var err error
+		// What the kernel has joined to it meanwhile stays.
+		if p.maps.Objects.Lookup(c.key, &info) == nil {
+			c.left = false
+			for i := range info.To {
+				if sids[info.To[i].Sid] {
+					info.To[i].Sid = 0
+				}
+				c.left = c.left || info.To[i].Sid != 0
+			}
+			c.info = info
+		}
 		if c.left {
 			err = p.maps.Objects.Update(c.key, c.info, ebpf.UpdateExist)
 		} else {
@@ -106,7 +121,13 @@ func (p *Probe) Stop(sids map[uint64]bool) error {
 			errs = append(errs, fmt.Errorf("remove stream: %w", err))
 		}
 	}
-	return errors.Join(append(errs, quiesce())...)
+	told := make(map[uint64]uint64, len(sids))
+	for sid := range sids {
+		if l, ok := p.Lookup(sid); ok {
+			told[sid] = l.Seq
+		}
+	}
+	return told, errors.Join(append(errs, quiesce())...)
 }
 
 // quiesce waits until every BPF program that runs now has finished. They run

@@ -220,7 +220,7 @@ func TestStopEndsTheCaptureOfOneSessionWithItsTotalsFinal(t *testing.T) {
 	e := listen(t, p)
 	e.until(func() bool { return strings.Contains(string(e.of(s.cmd.Process.Pid).data[1]), "b? ") })
 	h := e.of(s.cmd.Process.Pid)
-	if err := p.Stop(map[uint64]bool{h.sid: true}); err != nil {
+	if _, err := p.Stop(map[uint64]bool{h.sid: true}); err != nil {
 		t.Fatal(err)
 	}
 	before, ok := p.Lookup(h.sid)

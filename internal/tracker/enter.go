@@ -1,6 +1,7 @@
 package tracker
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,10 @@ func (t *Tracker) enter(ev *kevent.Event, gap string) {
 	if t.open[ev.Session] != nil { // taken up already
 		return
 	}
+	if t.rejected[ev.Session] { // given up too early
+		delete(t.rejected, ev.Session)
+		t.due = slices.DeleteFunc(t.due, func(sid uint64) bool { return sid == ev.Session })
+	}
 	if ev.Session == 0 { // a container without anything to attach to
 		return
 	}
@@ -38,7 +43,7 @@ func (t *Tracker) enter(ev *kevent.Event, gap string) {
 		return
 	}
 	m := t.header(ev, kind, box)
-	s := t.add(ev.Session, m, *p)
+	s := t.add(ev.Session, m, *p, ev.At)
 	s.missing(gap)
 	t.stats.Begun[kind]++
 	t.rec.Begin(m, *p)
@@ -158,8 +163,8 @@ func SplitArgv(b []byte) []session.Text {
 	return out
 }
 
-func (t *Tracker) add(sid uint64, m session.Meta, p kevent.Program) *open {
-	s := &open{t: t, sid: sid, id: m.ID, last: m.StartedAt, tty: m.TTY, nested: p.Outer != 0, ttyIndex: p.TTY, seqKnown: true}
+func (t *Tracker) add(sid uint64, m session.Meta, p kevent.Program, began uint64) *open {
+	s := &open{t: t, sid: sid, id: m.ID, last: m.StartedAt, tty: m.TTY, shares: p.Shares, ttyIndex: p.TTY, began: began, base: t.wall(began)}
 	s.missing(WhyRing)
 	policy := m.Stdin
 	if !policy.Valid() {

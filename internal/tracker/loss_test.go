@@ -81,8 +81,9 @@ func TestMissingProcessEventsAreCounted(t *testing.T) {
 	s.of(1).seq += 4
 	s.eof(1, 1, 2)
 	s.wantDue(1)
-	s.wantLines(1, "loss  2 ring full", `exec 101 ["a"]`, "loss  3 ring full", "resize 80x24", "loss  1 ring full", "exit 100 code 0",
-		"loss  4 ring full", "end lossy code 0")
+	// In one sum at the end: on two processors the order of events is not that of
+	// their numbers.
+	s.wantLines(1, `exec 101 ["a"]`, "resize 80x24", "exit 100 code 0", "loss  10 ring full", "end lossy code 0")
 }
 
 func TestExitThatTheRingHadNoRoomForIsKnownFromTheKernel(t *testing.T) {
@@ -191,7 +192,7 @@ func TestSessionThatEndedWhileNoRecorderRanIsClosed(t *testing.T) {
 	k := s.of(1)
 	k.exited, k.code, k.inside = true, 7<<8, 0
 	s.adopt()
-	s.pass(2 * time.Second)
+	s.pass(31 * time.Second)
 	s.wantDue(1)
 	s.wantLines(1, `stdout "before"`, "resume recorder restarted", "loss stdout 5 recorder was down", "end lossy code 7")
 }

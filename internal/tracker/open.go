@@ -15,28 +15,33 @@ type open struct {
 	id       session.ID
 	tty      bool
 	ttyIndex int
-	nested   bool // began inside another session, may share its terminal
+	shares   bool // its terminal is another session's too
+	began    uint64
+	base     time.Time // began, as the time of day
 	policy   session.Policy
 	mask     *mask.Mask
 	has      [3]bool // streams that are captured
 
-	next     [3]uint64 // offset that the next bytes of a stream should have
-	seq      uint64    // number that the next process event should have
-	seqKnown bool
-	gapWhy   [3]string // why bytes of a stream are missing, if some are
-	last     time.Time
-	lossy    bool
+	next   [3]uint64 // offset that the next bytes of a stream should have
+	told   uint64    // process and size events that came, or were lost and said so
+	gapWhy [3]string // why bytes of a stream are missing, if some are
+	last   time.Time
+	lossy  bool
 
 	exited bool
 	code   uint32
 	exitAt uint64
 	eof    [3]bool
 	lastAt uint64 // last sign of life of the streams
-	looked uint64 // when the holder was last looked at
-	holder int
-	fd     int
+	looked uint64 // when the holders were last looked at
+	holder [3]int // process at the other end of each stream, 0: not seen
+	fd     [3]int
 	ending bool
 }
+
+// when turns a time of the kernel into the time of day, with the difference as it
+// was when the session began: within a recording the clock is steady.
+func (s *open) when(at uint64) time.Time { return s.base.Add(time.Duration(int64(at - s.began))) }
 
 // write passes an event on. Times in a recording never go back.
 func (s *open) write(ev session.Event) {
@@ -70,7 +75,7 @@ func (s *open) gap(stream int, upTo uint64, at time.Time) {
 }
 
 func (s *open) data(ev *kevent.Event) {
-	at := s.t.wall(ev.At)
+	at := s.when(ev.At)
 	if ev.Stream == 0 { // what is held back came before what is missing or new
 		if ev.Off > s.next[0] || ev.Type == kevent.Unseen {
 			s.items(s.mask.Flush())
@@ -79,7 +84,7 @@ func (s *open) data(ev *kevent.Event) {
 	s.gap(ev.Stream, ev.Off, at)
 	s.gapWhy[ev.Stream] = WhyRing
 	s.next[ev.Stream] = max(s.next[ev.Stream], ev.Off+ev.Len)
-	s.lastAt, s.holder, s.fd = ev.At, ev.Holder, ev.FD
+	s.lastAt, s.holder[ev.Stream], s.fd[ev.Stream] = ev.At, ev.Holder, ev.FD
 	s.eof[ev.Stream] = false // a terminal can come to an end more than once
 	if ev.Type == kevent.Unseen {
 		s.write(session.Event{T: at, Type: session.TypeLoss, Stream: session.Streams[ev.Stream], Bytes: int64(ev.Len), Why: ev.Why.String()})
@@ -111,20 +116,9 @@ func (s *open) items(items []mask.Item) {
 	}
 }
 
-// number accounts for process and size events that did not come through.
-func (s *open) number(seq uint64, at time.Time) {
-	if !s.seqKnown {
-		s.seqKnown, s.seq = true, seq
-	}
-	if seq > s.seq {
-		s.write(session.Event{T: at, Type: session.TypeLoss, Bytes: int64(seq - s.seq), Why: WhyRing})
-	}
-	s.seq = max(s.seq, seq+1)
-}
-
 func (s *open) process(ev *kevent.Event) {
-	p, at := &ev.Program, s.t.wall(ev.At)
-	s.number(ev.Seq, at)
+	p, at := &ev.Program, s.when(ev.At)
+	s.told++
 	s.write(session.Event{
 		T: at, Type: session.TypeExec, PID: p.PID, PPID: p.PPID, UID: int(p.UID),
 		Argv: SplitArgv(p.Argv), ArgvCut: int(p.ArgvAll) - len(p.Argv),
@@ -132,8 +126,8 @@ func (s *open) process(ev *kevent.Event) {
 }
 
 func (s *open) exit(ev *kevent.Event) {
-	at := s.t.wall(ev.At)
-	s.number(ev.Seq, at)
+	at := s.when(ev.At)
+	s.told++
 	code, sig := waitStatus(ev.Code)
 	s.write(session.Event{T: at, Type: session.TypeExit, PID: ev.PID, ExitCode: code, Signal: sig})
 	if ev.First {
@@ -142,8 +136,8 @@ func (s *open) exit(ev *kevent.Event) {
 }
 
 func (s *open) resize(ev *kevent.Event) {
-	at := s.t.wall(ev.At)
-	s.number(ev.Seq, at)
+	at := s.when(ev.At)
+	s.told++
 	s.write(session.Event{T: at, Type: session.TypeResize, Cols: int(ev.Cols), Rows: int(ev.Rows)})
 }
 
@@ -158,14 +152,17 @@ func waitStatus(c uint32) (*int, int) {
 
 func (s *open) close(k Sums, known bool, now uint64, why string) {
 	s.items(s.mask.Flush())
-	at := s.t.wall(now)
+	at := s.when(now)
 	status := session.Complete
 	if known {
 		for i := range k.Total {
 			s.gap(i, k.Total[i], at)
 		}
-		if s.seqKnown && k.Seq > s.seq {
-			s.write(session.Event{T: at, Type: session.TypeLoss, Bytes: int64(k.Seq - s.seq), Why: WhyRing})
+		if k.Seq > s.told {
+			s.write(session.Event{T: at, Type: session.TypeLoss, Bytes: int64(k.Seq - s.told), Why: s.gapWhy[1]})
+		}
+		if k.PutOut {
+			s.write(session.Event{T: at, Type: session.TypeLoss, Stream: session.Stdout, Bytes: -1, Why: WhyPutOut})
 		}
 		if k.Exit && !s.exited {
 			s.exited, s.code = true, k.Code

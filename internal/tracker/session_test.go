@@ -57,11 +57,42 @@ func TestOutputAfterAnEndOfFileGoesOn(t *testing.T) {
 	s.data(1, 1, "more")
 	s.exit(1, 0)
 	s.wantDue()
-	s.pass(500 * time.Millisecond)
-	s.wantDue()
 	s.of(1).inside = 0
-	s.pass(time.Second)
+	s.pass(time.Minute) // a runtime may be slow to read the rest
+	s.wantDue()
+	s.eof(1, 1)
 	s.wantDue(1)
+}
+
+func TestBusyRuntimeIsWaitedForUntilItReads(t *testing.T) {
+	s := newStage(t)
+	s.enter(1, pipeExec)
+	s.exit(1, 0)
+	s.pass(20 * time.Second)
+	s.wantDue()
+	s.data(1, 1, "late")
+	s.eof(1, 1, 2)
+	s.wantDue(1)
+	s.wantLines(1, "exit 100 code 0", `stdout "late"`, "end complete code 0")
+}
+
+func TestOutputThatNobodyEverReadsEndsTheSessionAtLast(t *testing.T) {
+	s := newStage(t)
+	s.enter(1, pipeExec)
+	s.exit(1, 0)
+	s.pass(31 * time.Second)
+	s.wantDue(1)
+}
+
+func TestClosedStdinDoesNotEndASession(t *testing.T) {
+	s := newStage(t)
+	s.enter(1, pipeExec)
+	s.of(1).inside = 1
+	s.data(1, 0, "in")
+	s.holds = false // the end of stdin, that is
+	s.exit(1, 0)
+	s.pass(10 * time.Second)
+	s.wantDue()
 }
 
 func TestBackgroundProcessKeepsTheSessionOpen(t *testing.T) {
@@ -76,7 +107,7 @@ func TestBackgroundProcessKeepsTheSessionOpen(t *testing.T) {
 	s.of(1).inside = 0
 	s.pass(500 * time.Millisecond)
 	s.wantDue()
-	s.pass(time.Second)
+	s.eof(1, 1, 2)
 	s.wantDue(1)
 	if got := s.tape(1).text(session.Stdout); got != "started\nstill here\n" {
 		t.Errorf("stdout is %q", got)
@@ -136,13 +167,13 @@ func TestNestedTerminalSessionLingersBehindItsProcess(t *testing.T) {
 	s := newStage(t)
 	s.enter(1, ttyExec)
 	inner := ttyExec
-	inner.Outer, inner.PID = 1, 200
+	inner.Outer, inner.Shares, inner.PID = 1, true, 200
 	s.enter(2, inner)
 	s.data(2, 1, "a")
 	s.exit(2, 0)
 	s.wantDue()
 	s.data(2, 1, "last words")
-	s.pass(100 * time.Millisecond)
+	s.pass(300 * time.Millisecond)
 	s.wantDue(2)
 	if got := s.tape(2).text(session.Stdout); got != "alast words" {
 		t.Errorf("stdout is %q", got)

@@ -148,7 +148,7 @@ func (s *open) take(ev *kevent.Event) {
 		s.data(ev)
 	case kevent.EOF:
 		s.eof[ev.Stream] = true
-		s.lastAt, s.holder, s.fd = ev.At, ev.Holder, ev.FD
+		s.lastAt, s.holder[ev.Stream], s.fd[ev.Stream] = ev.At, ev.Holder, ev.FD
 		if s.exited {
 			s.t.consider(s, ev.At)
 		}
@@ -178,19 +178,20 @@ func (t *Tracker) Missing(sids []uint64, now uint64) {
 type Recorded struct {
 	Meta session.Meta
 	Sum  [3]session.Totals
+	Told uint64 // process and size events, and those said to be lost
 }
 
 // Adopt goes on with a recording that an earlier recorder left open for the
 // kernel's session sid. Everything that passed meanwhile and is not in the ring
 // will be written as lost.
 func (t *Tracker) Adopt(sid uint64, r Recorded, now uint64, prog kevent.Program) {
-	s := t.add(sid, r.Meta, prog)
+	s := t.add(sid, r.Meta, prog, now)
 	for i, sum := range r.Sum {
 		s.next[i] = uint64(sum.Bytes + sum.Masked + sum.Lost)
 	}
 	s.missing(WhyDown)
-	s.seqKnown = false
-	s.write(session.Event{T: t.wall(now), Type: session.TypeResume, Why: "recorder restarted"})
+	s.told = r.Told
+	s.write(session.Event{T: s.when(now), Type: session.TypeResume, Why: "recorder restarted"})
 }
 
 // Why bytes are missing.
@@ -198,6 +199,8 @@ const (
 	WhyRing = "ring full"
 	WhyDown = "recorder was down"
 	WhyLate = "capture began after the session"
+	// WhyPutOut: too many sessions on one terminal or pipe.
+	WhyPutOut = "terminal shared by too many sessions"
 )
 
 func (t *Tracker) reject(sid uint64) {
@@ -223,6 +226,8 @@ type Sums struct {
 	Seq   uint64
 	Code  uint32
 	Exit  bool
+	// PutOut: the kernel side had no room for the session on one of its streams.
+	PutOut bool
 }
 
 // Final closes a session after its last event has come through. ok is false
