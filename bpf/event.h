@@ -129,7 +129,8 @@ struct session {
 	u32 mntns;
 	u32 ending; /* set by user space: its recording is being closed */
 	u32 put_out; /* a stream of it was given to another session */
-	u32 pad;
+	u32 eof;     /* bit of each stream that was read to its end */
+	u64 holder[KT_STREAMS]; /* process and descriptor at the other end */
 };
 
 /* Kept in the map slots, which user space shares by mmap. */

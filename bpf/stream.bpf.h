@@ -90,6 +90,11 @@ static __always_inline void send_data(struct scratch_data *d, u32 type, u64 len,
 		d->ev.h.sid = sid;
 		d->ev.stream = stream;
 		d->ev.off = s->total[stream];
+		s->holder[stream] = (u64)d->ev.holder << 32 | d->ev.fd;
+		if (type == EV_EOF)
+			s->eof |= 1 << stream;
+		else
+			s->eof &= ~(1 << stream);
 		if (len)
 			__sync_fetch_and_add(&s->total[stream], len);
 		if (!emit(sid, d, sizeof(d->ev) + size) && len)

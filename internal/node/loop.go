@@ -202,6 +202,7 @@ func (l *loop) finish() {
 			if n, known := l.draining[0].told[sid]; known {
 				k.Seq = n
 			}
+			l.log.Debug("session stopped", "sid", sid, "known", ok)
 			if l.tracker.Final(sid, k, ok, probe.Now()) {
 				continue // forgotten when its recording is closed
 			}
@@ -249,6 +250,21 @@ func (l *loop) await() {
 	s := <-l.stopped
 	l.stopping = false
 	l.draining = append(l.draining, batch{s.sids, s.told, l.read + uint64(l.probe.Waiting())})
+}
+
+// catchUp closes the sessions that ended while no recorder ran, so that each
+// start gets on with what it found, however soon it is killed again.
+func (l *loop) catchUp(limit time.Duration) {
+	var ev kevent.Event
+	end := time.Now().Add(limit)
+	l.tick(time.Now())
+	for (l.stopping || len(l.draining) > 0) && time.Now().Before(end) {
+		if err := l.step(&ev, time.Now().Add(time.Millisecond)); err != nil {
+			return
+		}
+		l.tick(time.Now())
+	}
+	l.tapes.wait(end)
 }
 
 // endAll closes every session, since the recorder unloads the capture.

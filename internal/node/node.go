@@ -154,6 +154,7 @@ func (l *loop) begin(c Config, boot string) error {
 		l.probe.Settle()
 	}
 	l.takeUp(left)
+	l.catchUp(10 * time.Second)
 	return nil
 }
 

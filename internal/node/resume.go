@@ -139,6 +139,7 @@ func (l *loop) leftOpen() ([]probe.Live, error) {
 func (l *loop) takeUp(left []probe.Live) {
 	now := probe.Now()
 	for _, s := range left {
+		l.log.Debug("session in the kernel", "sid", s.Session, "kind", s.Kind, "exited", s.Exited, "ending", s.Ending, "known", l.tracker.Knows(s.Session))
 		if s.Ending && !l.tracker.Knows(s.Session) { // its recording is closed
 			if err := l.probe.Forget(s.Session); err != nil {
 				l.log.Error("forget session", "error", err)
@@ -146,9 +147,7 @@ func (l *loop) takeUp(left []probe.Live) {
 			continue
 		}
 		l.tracker.Missing([]uint64{s.Session}, now)
-		if s.Exited {
-			l.tracker.Exited(s.Session, s.Code, now)
-		}
+		l.tracker.Tell(s.Session, l.world.found(s), now)
 	}
 }
 

@@ -326,13 +326,28 @@ func (t *tapes) flushAll() {
 	}
 }
 
+// wait waits until what is queued is written, but not beyond end.
+func (t *tapes) wait(end time.Time) {
+	timer := time.AfterFunc(time.Until(end), t.room.Broadcast)
+	defer timer.Stop()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for !t.idle() && time.Now().Before(end) {
+		t.room.Wait()
+	}
+}
+
 // shut waits until everything queued is written. Recordings that have not ended
 // are left open on disk, flushed.
 func (t *tapes) shut(ctx context.Context) error {
 	done := make(chan struct{})
+	if end, ok := ctx.Deadline(); ok {
+		t.wait(end)
+	}
 	t.mu.Lock()
-	for !t.idle() {
-		t.room.Wait()
+	if !t.idle() {
+		t.mu.Unlock()
+		return errors.New("recordings are not written: the disk does not answer")
 	}
 	left := t.all
 	t.all, t.closed = map[session.ID]*tape{}, true

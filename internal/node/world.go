@@ -103,7 +103,14 @@ func (w *world) Discover(sid uint64) (tracker.Found, bool) {
 	if !ok {
 		return tracker.Found{}, false
 	}
-	return tracker.Found{Program: w.program(l), Began: l.Started, Exited: l.Exited, Code: l.Code}, true
+	return w.found(l), true
+}
+
+func (w *world) found(l probe.Live) tracker.Found {
+	return tracker.Found{
+		Program: w.program(l), Began: l.Started, Exited: l.Exited, Code: l.Code,
+		Ends: tracker.Ends{Holder: l.Holder, FD: l.FD, EOF: l.EOF},
+	}
 }
 
 // program returns how a session began. That of one that is not born has no Kind.

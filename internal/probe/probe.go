@@ -141,13 +141,14 @@ func Open(cfg Config, log *slog.Logger) (_ *Probe, err error) {
 	if p.reader, err = ringbuf.NewReader(p.maps.Events); err != nil {
 		return nil, fmt.Errorf("open ring: %w", err)
 	}
-	if !p.resumed {
-		if err := p.scan(); err != nil {
-			return nil, err
-		}
-		if err := p.attach(); err != nil {
-			return nil, err
-		}
+	if p.resumed {
+		return p, nil // the kernel has followed every process meanwhile
+	}
+	if err := p.scan(); err != nil {
+		return nil, err
+	}
+	if err := p.attach(); err != nil {
+		return nil, err
 	}
 	// What began between the two is found now; what stands already is kept.
 	if err := p.scan(); err != nil {

@@ -174,7 +174,8 @@ type recorderSession struct {
 	Mntns   uint32
 	Ending  uint32
 	PutOut  uint32
-	Pad     uint32
+	Eof     uint32
+	Holder  [3]uint64
 }
 
 type recorderSlot struct {

@@ -71,6 +71,9 @@ func (p *Probe) scan() error {
 		if err != nil || n == home { // gone, a kernel thread, or the node's own
 			continue
 		}
+		if isCarrier(p.cfg.Procfs, d.Name()) { // on its way in: what it will run is a session
+			continue
+		}
 		if n.mount != home.mount {
 			if f, ok := first[n.mount]; !ok || olderThan(p.cfg.Procfs, pid, f) {
 				first[n.mount] = pid
@@ -90,6 +93,21 @@ func (p *Probe) scan() error {
 		}
 	}
 	return nil
+}
+
+// isCarrier reports whether a process is a runtime's that has entered a container
+// and not run the container's program yet.
+func isCarrier(procfs, pid string) bool {
+	b, err := os.ReadFile(filepath.Join(procfs, pid, "comm"))
+	if err != nil {
+		return false
+	}
+	for _, name := range carriers {
+		if strings.HasPrefix(string(b), name) {
+			return true
+		}
+	}
+	return false
 }
 
 const taskFirst = 2 // TASK_FIRST in bpf/event.h

@@ -27,15 +27,22 @@ type Live struct {
 	Total   [3]uint64
 	Dropped [3]uint64 // of Total, bytes for which the ring had no room
 	Seq     uint64    // process and size events so far
+	Holder  [3]int    // process at the other end of each stream, 0: not seen
+	FD      [3]int    // its descriptor
+	EOF     [3]bool   // read to its end
 }
 
 func live(sid uint64, s recorderSession) Live {
-	return Live{
+	l := Live{
 		Session: sid, Outer: s.Outer, First: int(s.First), Started: s.Started,
 		Kind: kevent.Kind(min(s.Kind, 255)), MountNS: s.Mntns, Ending: s.Ending != 0, PutOut: s.PutOut != 0,
 		Exited: s.Exited != 0, Code: s.Code, Inside: s.Live,
 		Total: s.Total, Dropped: s.Dropped, Seq: s.Seq,
 	}
+	for i, h := range s.Holder {
+		l.Holder[i], l.FD[i], l.EOF[i] = int(h>>32), int(uint32(h)), s.Eof&(1<<i) != 0
+	}
+	return l
 }
 
 // Sessions lists the sessions that the kernel holds open.

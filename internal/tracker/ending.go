@@ -111,11 +111,21 @@ func (t *Tracker) Tick(now uint64) {
 	}
 }
 
-// Exited tells that the first process of a session has ended, where the event
-// that says so was read by a recorder that is no more.
-func (t *Tracker) Exited(sid uint64, code uint32, now uint64) {
-	if s := t.open[sid]; s != nil && !s.exited {
-		s.exited, s.code, s.exitAt = true, code, now
-		t.consider(s, now)
+// Tell tells of a session what the kernel knows, where the events that said so
+// were read by a recorder that is no more.
+func (t *Tracker) Tell(sid uint64, f Found, now uint64) {
+	s := t.open[sid]
+	if s == nil {
+		return
 	}
+	for i, h := range f.Ends.Holder {
+		if s.holder[i] == 0 {
+			s.holder[i], s.fd[i] = h, f.Ends.FD[i]
+		}
+		s.eof[i] = s.eof[i] || f.Ends.EOF[i]
+	}
+	if f.Exited && !s.exited {
+		s.exited, s.code, s.exitAt = true, f.Code, now
+	}
+	t.consider(s, now)
 }

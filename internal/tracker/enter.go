@@ -46,6 +46,7 @@ func (t *Tracker) enter(ev *kevent.Event, gap string) {
 	s := t.add(ev.Session, m, *p, ev.At)
 	s.missing(gap)
 	t.stats.Begun[kind]++
+	t.log.Debug("session began", "session", m.ID, "sid", ev.Session, "pid", p.PID)
 	t.rec.Begin(m, *p)
 	if t.late(ev) {
 		// Bytes may have passed before anybody looked. How many is not known.

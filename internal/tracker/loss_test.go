@@ -93,7 +93,7 @@ func TestExitThatTheRingHadNoRoomForIsKnownFromTheKernel(t *testing.T) {
 	k := s.of(1)
 	k.exited, k.code, k.inside = true, 5<<8, 0
 	k.seq++
-	s.tr.Exited(1, k.code, s.now)
+	s.tr.Tell(1, Found{Exited: true, Code: k.code}, s.now)
 	s.wantDue(1)
 	s.wantLines(1, "loss  1 ring full", "end lossy code 5")
 }
@@ -265,6 +265,6 @@ func TestStopWhileSessionsAreOpenTearsThem(t *testing.T) {
 func TestFinalOfAnUnknownSessionDoesNothing(t *testing.T) {
 	s := newStage(t)
 	s.tr.Final(12, Sums{Total: [3]uint64{1, 2, 3}}, true, s.now)
-	s.tr.Exited(12, 0, s.now)
+	s.tr.Tell(12, Found{Exited: true, Code: 0}, s.now)
 	s.wantNone()
 }

@@ -373,7 +373,7 @@ func (s *stage) adopt() {
 		}
 		s.tr.Adopt(sid, Recorded{Meta: tp.meta, Sum: tp.sum}, s.now, ttyExec)
 		if k.exited {
-			s.tr.Exited(sid, k.code, s.now)
+			s.tr.Tell(sid, Found{Exited: true, Code: k.code}, s.now)
 		}
 	}
 	s.check()

@@ -47,6 +47,14 @@ type Found struct {
 	Began   uint64 // as kevent.Event.At
 	Exited  bool   // its first process has ended
 	Code    uint32 // as of wait(2)
+	Ends    Ends
+}
+
+// Ends is what the kernel saw of the other ends of a session's streams.
+type Ends struct {
+	Holder [3]int // process, 0: not seen
+	FD     [3]int
+	EOF    [3]bool // read to its end
 }
 
 // Config says what is recorded.
@@ -164,14 +172,28 @@ func (s *open) take(ev *kevent.Event) {
 	}
 }
 
-// Missing tells of sessions that the kernel holds open. Those that are not known
-// are taken up, unless their beginning comes after all.
+// Missing tells of sessions that the kernel holds open, all of whose events so
+// far have come through or are lost. Those that are not known are taken up.
 func (t *Tracker) Missing(sids []uint64, now uint64) {
 	for _, sid := range sids {
-		if t.open[sid] == nil {
-			t.conceive(sid, now)
+		if t.open[sid] != nil || t.rejected[sid] {
+			continue
+		}
+		f, ok := t.world.Discover(sid)
+		if !ok {
+			continue
+		}
+		t.conceive(sid, f.Began)
+		if f.Program.Kind != 0 {
+			t.takeUp(sid, f, now)
 		}
 	}
+}
+
+// takeUp begins a session whose beginning did not come.
+func (t *Tracker) takeUp(sid uint64, f Found, now uint64) {
+	t.enter(&kevent.Event{Type: kevent.Enter, At: f.Began, Session: sid, Program: f.Program}, WhyDown)
+	t.Tell(sid, f, now)
 }
 
 // Recorded is how far a recording got before the recorder stopped.

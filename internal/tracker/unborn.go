@@ -92,10 +92,7 @@ func (t *Tracker) expire(now uint64) {
 			t.stats.Orphans += uint64(len(u.events))
 			t.drop(sid)
 		case f.Program.Kind != 0:
-			t.enter(&kevent.Event{Type: kevent.Enter, At: f.Began, Session: sid, Program: f.Program}, WhyDown)
-			if f.Exited {
-				t.Exited(sid, f.Code, now)
-			}
+			t.takeUp(sid, f, now)
 		case now > u.since+patience:
 			t.drop(sid)
 		}
