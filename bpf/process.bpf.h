@@ -165,8 +165,12 @@ static __always_inline u64 unborn_on(struct object *o)
  * none of them may lose its streams because somebody else opened them too. Where
  * there is no room the one that has ended gives way, or else the newcomer, and
  * that is noted in its session.
+ *
+ * The leader of a terminal's session is the first on it: what has ended there was
+ * on an earlier terminal that lay at the same address, and must not get a byte of
+ * this one.
  */
-static __always_inline void join(struct object *o, u64 sid, s32 on_read, s32 on_write)
+static __always_inline void join(struct object *o, u64 sid, s32 on_read, s32 on_write, bool owner)
 {
 	struct object_info *old = bpf_map_lookup_elem(&objects, &o->key);
 	struct object_info info = {};
@@ -186,7 +190,7 @@ static __always_inline void join(struct object *o, u64 sid, s32 on_read, s32 on_
 		if (have == sid)
 			return; /* second descriptor of the same object */
 		s = have ? bpf_map_lookup_elem(&sessions, &have) : 0;
-		if (!s || !s->kind) /* free, over, or watched and not born */
+		if (!s || !s->kind || (owner && s->exited)) /* free, over, or watched and not born */
 			info.to[i].sid = 0;
 		else if (x)
 			x->shares = 1;
@@ -261,13 +265,15 @@ __attribute__((noinline)) int join_fds(u64 sid)
 		if (o.kind == FD_TTY && !o.master) {
 			struct tty_struct *slave = o.slave;
 
-			if (BPF_CORE_READ(t, signal, tty) != slave || !BPF_CORE_READ(t, signal, leader))
+			bool owner = BPF_CORE_READ(t, signal, tty) == slave && BPF_CORE_READ(t, signal, leader);
+
+			if (!owner)
 				x->shares = 1; /* it does not hang up with this process */
 			ev->rows = BPF_CORE_READ(slave, winsize.ws_row);
 			ev->cols = BPF_CORE_READ(slave, winsize.ws_col);
 			ev->lflag = lflag_of(slave);
 			ev->tty_index = BPF_CORE_READ(slave, index);
-			join(&o, sid, 1, 0);
+			join(&o, sid, 1, 0, owner);
 		} else if (o.kind == FD_PIPE) {
 			if (fd == 0)
 				x->before = pending(f);
@@ -275,7 +281,7 @@ __attribute__((noinline)) int join_fds(u64 sid)
 				continue; /* 2>&1 */
 			if (fd == 1)
 				first_pipe = o.key.obj;
-			join(&o, sid, fd == 0 ? -1 : fd, fd == 0 ? 0 : -1);
+			join(&o, sid, fd == 0 ? -1 : fd, fd == 0 ? 0 : -1, false);
 		} else if (o.kind == FD_SOCKET) {
 			if (fd != 0 && o.key.obj == first_pipe)
 				continue;
@@ -283,7 +289,7 @@ __attribute__((noinline)) int join_fds(u64 sid)
 			if (fd == 0 && queued(f))
 				x->before = UNKNOWN;
 			if (name_peer(&o, f))
-				join(&o, sid, fd == 2 ? 2 : 1, fd == 2 ? -1 : 0);
+				join(&o, sid, fd == 2 ? 2 : 1, fd == 2 ? -1 : 0, false);
 		}
 	}
 	return 0;

@@ -29,6 +29,7 @@ type loop struct {
 	metrics *metrics
 	log     *slog.Logger
 	idle    time.Duration
+	boot    string
 
 	read     uint64 // bytes of the ring read so far
 	stopped  chan stopped

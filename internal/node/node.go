@@ -85,7 +85,7 @@ func assemble(c Config, p *probe.Probe, boot string, log *slog.Logger) (*recorde
 		Kinds: map[session.Kind]bool{session.Exec: c.Record.Exec, session.Attach: c.Record.Attach, session.Shell: c.Record.Shell},
 	}
 	l := &loop{
-		probe: p, world: w, tapes: tapes, log: log, idle: c.Capture.IdleDetach,
+		probe: p, world: w, tapes: tapes, log: log, idle: c.Capture.IdleDetach, boot: boot,
 		metrics: &metrics{flavour: p.Flavour(), cri: cri}, stopped: make(chan stopped, 1), busyAt: time.Now(),
 	}
 	tapes.ending = func(m session.Meta) { l.kernel(m, boot, p.Ending) }
@@ -154,7 +154,7 @@ func (l *loop) begin(c Config, boot string) error {
 		l.probe.Settle()
 	}
 	l.takeUp(left)
-	l.catchUp(10 * time.Second)
+	l.catchUp(2 * time.Second)
 	return nil
 }
 

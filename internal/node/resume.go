@@ -138,7 +138,11 @@ func (l *loop) leftOpen() ([]probe.Live, error) {
 // just before one was killed. Call it after what was in the ring has come through.
 func (l *loop) takeUp(left []probe.Live) {
 	now := probe.Now()
+	held := l.tapes.keys() // closed here, and still on their way to the disk
 	for _, s := range left {
+		if !l.tracker.Knows(s.Session) && held[tracker.Key(l.boot, s.Session)] {
+			continue
+		}
 		l.log.Debug("session in the kernel", "sid", s.Session, "kind", s.Kind, "exited", s.Exited, "ending", s.Ending, "known", l.tracker.Knows(s.Session))
 		if s.Ending && !l.tracker.Knows(s.Session) { // its recording is closed
 			if err := l.probe.Forget(s.Session); err != nil {

@@ -326,6 +326,17 @@ func (t *tapes) flushAll() {
 	}
 }
 
+// keys returns the keys of the recordings that are not closed on disk yet.
+func (t *tapes) keys() map[string]bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	keys := make(map[string]bool, len(t.all))
+	for _, tp := range t.all {
+		keys[tp.meta.Key] = true
+	}
+	return keys
+}
+
 // wait waits until what is queued is written, but not beyond end.
 func (t *tapes) wait(end time.Time) {
 	timer := time.AfterFunc(time.Until(end), t.room.Broadcast)
