@@ -115,4 +115,10 @@ static __always_inline struct counters *counters(void)
 	u32 zero = 0;
 	return bpf_map_lookup_elem(&counts, &zero);
 }
+
+static __always_inline struct scratch_exec *exec_buf(void)
+{
+	u32 zero = 0;
+	return bpf_map_lookup_elem(&exec_scratch, &zero);
+}
 #endif

@@ -11,6 +11,8 @@
 #include "emit.bpf.h"
 #include "object.bpf.h"
 #include "stream.bpf.h"
+#include "name.bpf.h"
+#include "join.bpf.h"
 #include "process.bpf.h"
 #include "syscall.bpf.h"
 
